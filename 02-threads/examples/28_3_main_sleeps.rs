@@ -1,0 +1,56 @@
+//! 28.3 · 主线程休眠 · Main sleeps long enough: right by luck, until the work takes longer.
+//!
+//! Python: main sleeps 6 s for loops that take 5.
+//! Rust: the same bet. Three child processes: it goes well; it goes wrong without a word
+//! (exit status 0); and with `join` there is nothing to bet on.
+//!
+//! Run: `cargo run --example 28_3_main_sleeps` (a picture: `TIMELINE=1` before it)
+//! Notes: `notes/en/02-threads.md#main-ends` · `notes/zh-CN/02-threads.md#main-ends`
+//!
+//! ```output
+//! work of 1 tick, main sleeps 4:     [..]
+//! work of 1000 ticks, main sleeps 4: cut off, and the exit status is 0
+//! work of 5 ticks, main joins:       done
+//! ```
+
+use std::{env, io, process::Command, thread};
+use util::{tick, timeline};
+
+fn main() -> io::Result<()> {
+    let _timeline = timeline::start();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [work, wait] = &arguments[..] {
+        child(work.parse().map_err(io::Error::other)?, wait);
+        return Ok(());
+    }
+    let lucky = finishes("1", "sleep")?;
+    println!("work of 1 tick, main sleeps 4:     {}", if lucky { "done" } else { "cut off" });
+    assert!(!finishes("1000", "sleep")?);
+    println!("work of 1000 ticks, main sleeps 4: cut off, and the exit status is 0");
+    assert!(finishes("5", "join")?);
+    println!("work of 5 ticks, main joins:       done");
+    Ok(())
+}
+
+// ANCHOR: bet
+fn child(work: u32, wait: &str) {
+    let thread = thread::spawn(move || {
+        let _span = timeline::span("work");
+        tick::sleep(work);
+        println!("done");
+    });
+    let _span = timeline::wait(wait);
+    match wait {
+        "join" => thread.join().unwrap(),
+        _ => tick::sleep(4), // it should be enough, shouldn't it?
+    }
+}
+// ANCHOR_END: bet
+
+/// Runs `child` in a process of its own and says whether its work was done.
+fn finishes(work: &str, wait: &str) -> io::Result<bool> {
+    let mut child = Command::new(env::current_exe()?);
+    let output = child.args([work, wait]).envs(timeline::env()).output()?;
+    assert!(output.status.success(), "also when the work is cut off");
+    Ok(output.stdout == b"done\n")
+}

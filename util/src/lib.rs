@@ -1,0 +1,22 @@
+//! What all chapters share. It depends on nothing but `std`, so that a first
+//! `cargo run --example …` on a clean checkout is over in seconds.
+//!
+//! - [`tick`]: the unit of time the cases sleep in.
+//! - [`timeline`]: who ran when, as a picture.
+//! - [`work`]: the CPU-bound and the IO-bound work that cases and benchmarks share.
+//! - [`measure`]: time, context switches and memory, and a table to print them in.
+//! - [`args`]: the few flags a case takes.
+//! - [`compiler`]: what the compiler says to a program it refuses.
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!(
+    "these cases read what a 64-bit Linux kernel reports (/proc, its clocks); build them there"
+);
+
+pub mod args;
+pub mod compiler;
+pub mod measure;
+mod sys;
+pub mod tick;
+pub mod timeline;
+pub mod work;

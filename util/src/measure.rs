@@ -1,0 +1,138 @@
+//! What a piece of work cost: time, context switches, memory; and a plain table to show it in.
+
+use crate::sys;
+use std::{
+    fmt, fs, io,
+    time::{Duration, Instant},
+};
+
+/// What a piece of work cost this process: all of its threads, not its children.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// By the clock on the wall.
+    pub wall: Duration,
+    /// On processors, in user and kernel mode, summed over threads.
+    pub cpu: Duration,
+    /// Context switches because a thread had nothing to do: it waited or slept.
+    pub voluntary_switches: u64,
+    /// Context switches because the kernel gave the processor to somebody else.
+    pub involuntary_switches: u64,
+}
+
+/// Runs `work` and says what it cost, along with what it returned.
+///
+/// The kernel counts CPU time as it switches, so a few microseconds of work can cost nothing;
+/// and what other threads of this process do meanwhile counts as well.
+///
+/// ```
+/// let (primes, cost) = util::measure::cost(|| util::work::count_primes(0..10_000));
+/// assert_eq!(primes, 1229);
+/// assert!(cost.wall.as_nanos() > 0);
+/// ```
+pub fn cost<T>(work: impl FnOnce() -> T) -> (T, Cost) {
+    let before = sys::usage();
+    let started = Instant::now();
+    let result = work();
+    let wall = started.elapsed();
+    let after = sys::usage();
+    let cost = Cost {
+        wall,
+        cpu: after.0 - before.0,
+        voluntary_switches: after.1 - before.1,
+        involuntary_switches: after.2 - before.2,
+    };
+    (result, cost)
+}
+
+/// The memory in bytes that process `id` holds, its *proportional set size*: what only it
+/// has counts whole, what `n` processes share counts an `n`th. Kernel memory on its behalf
+/// (stacks, page tables, sockets) is not in it.
+///
+/// ```
+/// assert!(util::measure::memory(std::process::id())? > 100_000);
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Errors
+///
+/// If there is no such process, it belongs to somebody else, or the kernel does not say.
+pub fn memory(id: u32) -> io::Result<u64> {
+    let path = format!("/proc/{id}/smaps_rollup");
+    let report = fs::read_to_string(&path)?;
+    report
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok())
+        .map(|kibibytes: u64| kibibytes * 1024)
+        .ok_or_else(|| io::Error::other(format!("{path} has no line `Pss: … kB`")))
+}
+
+/// A plain table: the first column to the left, figures to the right.
+///
+/// ```
+/// use util::measure::Table;
+///
+/// let mut table = Table::new(["model", "wall", "cpu"]);
+/// table.row(["threads", "12 ms", "23 ms"]);
+/// assert_eq!(table.to_string(), "\
+/// model     wall    cpu
+/// threads  12 ms  23 ms");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Table<const N: usize> {
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    /// A table with these words over its columns.
+    pub fn new(head: [&str; N]) -> Self {
+        Table { rows: vec![head.map(String::from)] }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: [impl ToString; N]) {
+        self.rows.push(cells.map(|cell| cell.to_string()));
+    }
+}
+
+impl<const N: usize> fmt::Display for Table<N> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max();
+        let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+        for (i, row) in self.rows.iter().enumerate() {
+            let mut line = format!("{:1$}", row[0], widths[0]);
+            for (cell, width) in row.iter().zip(widths).skip(1) {
+                line += &format!("  {cell:>width$}");
+            }
+            write!(f, "{}{}", if i > 0 { "\n" } else { "" }, line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_costs_cpu_time_and_sleep_does_not() {
+        let (_, busy) = cost(|| crate::work::count_primes(0..200_000));
+        assert!(busy.cpu > Duration::ZERO);
+        let (_, idle) = cost(|| std::thread::sleep(Duration::from_millis(2)));
+        assert!(idle.wall >= Duration::from_millis(2));
+        assert!(idle.voluntary_switches > 0);
+    }
+
+    #[test]
+    fn memory_grows_with_what_is_held() {
+        let before = memory(std::process::id()).unwrap();
+        let held = vec![1_u8; 32 << 20];
+        let after = memory(std::process::id()).unwrap();
+        assert!(after - before > 24 << 20, "{before} then {after}");
+        assert_eq!(held[held.len() / 2], 1);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_an_error() {
+        assert_eq!(memory(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,101 @@
+//! The three C functions that `std` has no word for: a clock that all processes
+//! share, what the kernel counted for this one, and how wide the terminal is.
+//!
+//! `std` links the C library anyway; declaring them here spares every case a dependency.
+//! The layouts are those of 64-bit Linux, which `lib.rs` insists on.
+#![allow(unsafe_code)]
+
+use std::{
+    ffi::{c_int, c_long, c_ulong, c_ushort},
+    os::fd::{AsRawFd, BorrowedFd},
+    time::Duration,
+};
+
+#[repr(C)]
+#[derive(Default)]
+struct Timespec {
+    seconds: c_long,
+    nanoseconds: c_long,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Rusage {
+    user: [c_long; 2], // seconds, microseconds
+    system: [c_long; 2],
+    unused: [c_long; 12],
+    voluntary_switches: c_long,
+    involuntary_switches: c_long,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct WindowSize {
+    rows: c_ushort,
+    columns: c_ushort,
+    pixels: [c_ushort; 2],
+}
+
+unsafe extern "C" {
+    fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
+    fn getrusage(who: c_int, usage: *mut Rusage) -> c_int;
+    fn ioctl(descriptor: c_int, request: c_ulong, ...) -> c_int;
+}
+
+const CLOCK_MONOTONIC: c_int = 1;
+const RUSAGE_SELF: c_int = 0;
+const TIOCGWINSZ: c_ulong = 0x5413;
+
+/// Nanoseconds since the machine started: the same clock in every process.
+pub(crate) fn monotonic_nanoseconds() -> u64 {
+    let mut time = Timespec::default();
+    // SAFETY: `time` is a valid, exclusively borrowed `struct timespec`.
+    let status = unsafe { clock_gettime(CLOCK_MONOTONIC, &mut time) };
+    assert_eq!(status, 0, "Linux always has CLOCK_MONOTONIC");
+    time.seconds as u64 * 1_000_000_000 + time.nanoseconds as u64
+}
+
+/// What the kernel counted for all threads of this process so far: CPU time,
+/// voluntary and involuntary context switches.
+pub(crate) fn usage() -> (Duration, u64, u64) {
+    let mut usage = Rusage::default();
+    // SAFETY: `usage` is a valid, exclusively borrowed `struct rusage`.
+    let status = unsafe { getrusage(RUSAGE_SELF, &mut usage) };
+    assert_eq!(status, 0, "RUSAGE_SELF is always answered");
+    let seconds = (usage.user[0] + usage.system[0]) as u64;
+    let microseconds = (usage.user[1] + usage.system[1]) as u64;
+    (
+        Duration::from_secs(seconds) + Duration::from_micros(microseconds),
+        usage.voluntary_switches as u64,
+        usage.involuntary_switches as u64,
+    )
+}
+
+/// The width in columns of the terminal behind `descriptor`, if it is one that says so.
+pub(crate) fn terminal_columns(descriptor: BorrowedFd) -> Option<usize> {
+    let mut size = WindowSize::default();
+    // SAFETY: TIOCGWINSZ writes one `struct winsize`, which `size` is; the descriptor is open.
+    let status = unsafe { ioctl(descriptor.as_raw_fd(), TIOCGWINSZ, &mut size) };
+    (status == 0 && size.columns > 0).then_some(size.columns.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_goes_on() {
+        let before = monotonic_nanoseconds();
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(monotonic_nanoseconds() >= before + 1_000_000);
+    }
+
+    #[test]
+    fn sleeping_is_a_voluntary_switch() {
+        let (_, before, _) = usage();
+        std::thread::sleep(Duration::from_millis(1));
+        let (cpu, after, _) = usage();
+        assert!(after > before);
+        assert!(cpu > Duration::ZERO);
+    }
+}

@@ -1,0 +1,359 @@
+//! Who ran when, as a picture: threads, processes and tasks on one clock.
+//!
+//! A case starts a timeline first thing in `main` and marks pieces of its work:
+//!
+//! ```
+//! use util::timeline;
+//!
+//! let _timeline = timeline::start();
+//! let _span = timeline::span("sing"); // until it is dropped
+//! ```
+//!
+//! The environment variable `TIMELINE` says what becomes of it:
+//!
+//! | `TIMELINE=` | picture |
+//! | --- | --- |
+//! | not set, empty or `0` | none; a span then costs a few nanoseconds |
+//! | `1` | a chart on standard error, as wide as the terminal |
+//! | a path that ends in `.svg` | an image |
+//! | … in `.html` | one page that can be zoomed and hovered, and needs nothing else |
+//! | … in `.json` | a Chrome trace, which Perfetto and `chrome://tracing` open |
+//!
+//! Each thread that marks something is a row; so is each task that has a [`Row`] of its own.
+//! A program started with [`env`] in its environment adds its rows to the same picture, also
+//! if it is killed: an event is one appending write to one record, and what it began
+//! and did not end is drawn as cut off.
+
+mod chart;
+mod html;
+mod svg;
+mod text;
+mod trace;
+
+use chart::{Chart, Event};
+use std::{
+    cell::OnceCell,
+    env as environment,
+    fmt::Display,
+    fs::{self, File, OpenOptions},
+    io::{self, IsTerminal, Write},
+    os::{fd::AsFd, unix::fs::FileExt},
+    path::{Path, PathBuf},
+    process,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use crate::sys;
+pub use chart::Kind;
+
+/// Whether anything is recorded: all that a span looks at when nothing is.
+static ON: AtomicBool = AtomicBool::new(false);
+static RECORD: OnceLock<Record> = OnceLock::new();
+/// Rows and spans are numbered within a process; row 0 is its first thread's.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// Where a child finds the record of the program that started it.
+const RECORD_VARIABLE: &str = "TIMELINE_RECORD";
+
+/// The file the events of all processes are appended to.
+struct Record {
+    file: File,
+    /// A path at which other processes can open it.
+    path: PathBuf,
+}
+
+/// What is to become of the record.
+#[derive(Debug)]
+enum Target {
+    Terminal,
+    File(PathBuf, fn(&Chart) -> String),
+}
+
+thread_local! {
+    static ROW: OnceCell<u64> = const { OnceCell::new() };
+}
+
+/// Starts the timeline of this program if `TIMELINE` asks for one, or joins that of the program that
+/// started it. The picture is made when what this returns is dropped, so keep it
+/// until the end of `main`: `let _timeline = timeline::start();`.
+///
+/// A `TIMELINE` that makes no sense, or a file that cannot be written, is said on standard error, and
+/// the program goes on without a picture. Only the first call in a process does anything.
+pub fn start() -> Timeline {
+    match open() {
+        Ok(timeline) => timeline,
+        Err(complaint) => {
+            eprintln!("timeline: {complaint}; going on without a picture");
+            Timeline { role: Role::Off }
+        }
+    }
+}
+
+/// What a program adds to a child's environment so that the child's timeline joins its own:
+/// `Command::new(…).envs(timeline::env())`. It is `None` when nothing is recorded.
+pub fn env() -> Option<(&'static str, &'static Path)> {
+    let record = RECORD.get()?;
+    Some((RECORD_VARIABLE, &record.path))
+}
+
+/// A span of work on the row of this thread, until the [`Span`] is dropped.
+pub fn span(name: impl Display) -> Span {
+    begin(Kind::Run, name)
+}
+
+/// A span of waiting, for a lock or for a message: drawn unlike work.
+pub fn wait(name: impl Display) -> Span {
+    begin(Kind::Wait, name)
+}
+
+/// A span in which this thread holds the lock `name`.
+pub fn hold(name: impl Display) -> Span {
+    begin(Kind::Hold, name)
+}
+
+/// One moment on the row of this thread, with a word to it.
+pub fn mark(text: impl Display) {
+    if ON.load(Relaxed) {
+        write(&Event::Mark { row: this_row(), text: text.to_string() });
+    }
+}
+
+/// Says that process `id`, which was killed, is gone: its open spans are drawn until now.
+/// A process that ends by itself says so itself.
+pub fn ended(id: u32) {
+    if ON.load(Relaxed) {
+        write_for(id, &Event::Ended);
+    }
+}
+
+/// A row of its own for a task that is no thread: one thread runs many of them.
+///
+/// ```
+/// let row = util::timeline::row("task 1");
+/// let _span = row.span("fetch");
+/// ```
+pub fn row(name: impl Display) -> Row {
+    let recorded = ON.load(Relaxed).then(|| new_row(name.to_string()));
+    Row { recorded }
+}
+
+/// See [`row`].
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    recorded: Option<u64>,
+}
+
+impl Row {
+    /// A span of work on this row.
+    pub fn span(&self, name: impl Display) -> Span {
+        self.begin(Kind::Run, name)
+    }
+
+    /// A span of waiting on this row.
+    pub fn wait(&self, name: impl Display) -> Span {
+        self.begin(Kind::Wait, name)
+    }
+
+    fn begin(&self, kind: Kind, name: impl Display) -> Span {
+        let recorded = self.recorded.map(|row| begin_on(row, kind, name.to_string()));
+        Span { recorded }
+    }
+}
+
+/// A piece of work, waiting or holding that lasts until this is dropped.
+#[must_use = "a span that is not kept ends at once: `let _span = …`"]
+#[derive(Debug)]
+pub struct Span {
+    recorded: Option<u64>,
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        if let Some(span) = self.recorded {
+            write(&Event::End { span });
+        }
+    }
+}
+
+/// A timeline under way; see [`start`].
+#[must_use = "the picture is made when this is dropped: `let _timeline = …`"]
+#[derive(Debug)]
+pub struct Timeline {
+    role: Role,
+}
+
+#[derive(Debug)]
+enum Role {
+    Off,
+    Child,
+    Root(Target),
+}
+
+impl Drop for Timeline {
+    fn drop(&mut self) {
+        if matches!(self.role, Role::Off) {
+            return;
+        }
+        write(&Event::Ended);
+        ON.store(false, Relaxed); // threads that live on draw nothing more
+        if let (Role::Root(target), Some(record)) = (&self.role, RECORD.get())
+            && let Err(error) = make_picture(&record.file, target)
+        {
+            eprintln!("timeline: no picture: {error}");
+        }
+    }
+}
+
+fn begin(kind: Kind, name: impl Display) -> Span {
+    let recorded = ON.load(Relaxed).then(|| begin_on(this_row(), kind, name.to_string()));
+    Span { recorded }
+}
+
+fn begin_on(row: u64, kind: Kind, name: String) -> u64 {
+    let span = NEXT.fetch_add(1, Relaxed);
+    write(&Event::Begin { row, span, kind, name });
+    span
+}
+
+fn new_row(name: String) -> u64 {
+    let row = NEXT.fetch_add(1, Relaxed);
+    write(&Event::Row { row, name });
+    row
+}
+
+fn this_row() -> u64 {
+    static UNNAMED: AtomicU64 = AtomicU64::new(1);
+    ROW.with(|cell| {
+        *cell.get_or_init(|| {
+            let name = thread::current().name().map(String::from);
+            new_row(name.unwrap_or_else(|| format!("thread {}", UNNAMED.fetch_add(1, Relaxed))))
+        })
+    })
+}
+
+fn write(event: &Event) {
+    write_for(process::id(), event);
+}
+
+fn write_for(id: u32, event: &Event) {
+    if let Some(record) = RECORD.get() {
+        let line = event.to_line(sys::monotonic_nanoseconds(), id);
+        // One write to a file opened for appending is never mixed with another's. If it fails
+        // (a full disk), the picture lacks it: no reason to stop the program that is drawn.
+        let _ = (&record.file).write(line.as_bytes());
+    }
+}
+
+fn open() -> Result<Timeline, String> {
+    if RECORD.get().is_some() {
+        return Ok(Timeline { role: Role::Off });
+    }
+    let (record, role) = if let Some(path) = environment::var_os(RECORD_VARIABLE) {
+        let file = OpenOptions::new().append(true).open(&path);
+        let path = PathBuf::from(path);
+        let Ok(file) = file else {
+            return Ok(Timeline { role: Role::Off }); // the program that drew is gone
+        };
+        (Record { file, path }, Role::Child)
+    } else {
+        let value = environment::var_os("TIMELINE").unwrap_or_default();
+        let Some(target) = target(Path::new(&value))? else {
+            return Ok(Timeline { role: Role::Off });
+        };
+        (new_record().map_err(|e| format!("no record: {e}"))?, Role::Root(target))
+    };
+    if RECORD.set(record).is_err() {
+        return Ok(Timeline { role: Role::Off });
+    }
+    ON.store(true, Relaxed);
+    write(&Event::Process { name: program() });
+    this_row(); // main's row stands first
+    Ok(Timeline { role })
+}
+
+/// The name of this program and its arguments: what tells one child from the other.
+fn program() -> String {
+    let mut words: Vec<_> =
+        environment::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(path) = words.first_mut() {
+        *path = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    }
+    words.join(" ")
+}
+
+/// What `TIMELINE` asks for, checked as far as it can be before there is a picture.
+fn target(value: &Path) -> Result<Option<Target>, String> {
+    if value.as_os_str().is_empty() || value == Path::new("0") {
+        return Ok(None);
+    }
+    if value == Path::new("1") {
+        return Ok(Some(Target::Terminal));
+    }
+    let draw = match value.extension().and_then(|e| e.to_str()) {
+        Some("svg") => svg::draw,
+        Some("html") => html::draw,
+        Some("json") => trace::draw,
+        _ => {
+            return Err(format!(
+                "TIMELINE={value:?} is no picture: give 1, or a file that ends in .svg, .html or .json"
+            ));
+        }
+    };
+    let writable = if value.is_dir() {
+        Err(io::ErrorKind::IsADirectory.into())
+    } else {
+        let draft = draft(value);
+        File::create(&draft).and_then(|_| fs::remove_file(&draft))
+    };
+    writable.map_err(|e| format!("TIMELINE={value:?} cannot be written: {e}"))?;
+    Ok(Some(Target::File(value.into(), draw)))
+}
+
+/// Beside the picture, so that it can be renamed into place whole.
+fn draft(picture: &Path) -> PathBuf {
+    let mut name = picture.as_os_str().to_owned();
+    name.push(format!(".{}.tmp", process::id()));
+    name.into()
+}
+
+/// An unnamed file: it is gone with the last process that has it open, however that one ended.
+/// Others reach it through this process's descriptor.
+fn new_record() -> io::Result<Record> {
+    use std::os::fd::AsRawFd;
+    let name = format!("timeline-{}-{}", process::id(), sys::monotonic_nanoseconds());
+    let name = environment::temp_dir().join(name);
+    let file = OpenOptions::new().create_new(true).append(true).read(true).open(&name)?;
+    fs::remove_file(&name)?;
+    let path = format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd()).into();
+    Ok(Record { file, path })
+}
+
+fn make_picture(record: &File, target: &Target) -> io::Result<()> {
+    let mut lines = vec![0; record.metadata()?.len() as usize];
+    record.read_exact_at(&mut lines, 0)?;
+    let chart = Chart::from_record(&String::from_utf8_lossy(&lines));
+    match target {
+        Target::Terminal => {
+            let stderr = io::stderr();
+            let terminal = stderr.is_terminal();
+            let columns = sys::terminal_columns(stderr.as_fd())
+                .or_else(|| environment::var("COLUMNS").ok()?.parse().ok())
+                .unwrap_or(100);
+            let colours = terminal && environment::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            stderr.lock().write_all(text::draw(&chart, columns, colours).as_bytes())
+        }
+        Target::File(path, draw) => {
+            let draft = draft(path);
+            fs::write(&draft, draw(&chart))
+                .and_then(|()| fs::rename(&draft, path))
+                .inspect_err(|_| {
+                    let _ = fs::remove_file(&draft);
+                })
+                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+        }
+    }
+}

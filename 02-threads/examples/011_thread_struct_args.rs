@@ -1,4 +1,4 @@
-//! 011 · 线程封装传参 · Arguments by the constructor; and where `join` stands decides what runs at once.
+//! 011 · 线程封装传参 · Arguments: by the constructor; and where `join` stands decides what runs at once.
 //!
 //! Python: a loop that starts and joins each thread in turn, so one runs after the other.
 //! Rust: the same, and it is as easy to get wrong. Start all, then join all.

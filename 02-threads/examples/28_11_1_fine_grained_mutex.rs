@@ -10,7 +10,7 @@
 //! Notes: `notes/en/02-threads.md#fine-grained` · `notes/zh-CN/02-threads.md#fine-grained`
 //!
 //! ```output
-//! 100000 times +1 and -1                time  against 28_11
+//! 100000 times +1 and -1 [..] time  against 28_11
 //! lock around the loop (28_11)[..]  1.00
 //! lock inside the loop [..]
 //! atomic [..]
@@ -105,7 +105,7 @@ fn slow_rounds() {
     let change = |name: &str, step| {
         for _ in 0..4 {
             let preparing = timeline::span("prepare");
-            tick::sleep(0.4);
+            tick::sleep(0.6);
             drop(preparing);
 
             let waiting = timeline::wait(name);

@@ -34,13 +34,16 @@ fn main() {
     let mut used = thread::scope(|s| {
         for number in 1..=2 {
             let sender = sender.clone();
-            s.spawn(move || produce(number, &sender)); // its sender is dropped when it is done
+            let thread = thread::Builder::new().name(format!("producer {number}"));
+            // Its sender is dropped when it is done.
+            thread.spawn_scoped(s, move || produce(number, &sender)).unwrap();
         }
         drop(sender); // ours too: after the last one, the consumers hear the end
         let consumers: Vec<_> = (1..=5)
             .map(|number| {
                 let receiver = receiver.clone();
-                s.spawn(move || consume(number, &receiver))
+                let thread = thread::Builder::new().name(format!("consumer {number}"));
+                thread.spawn_scoped(s, move || consume(number, &receiver)).unwrap()
             })
             .collect();
         consumers.into_iter().flat_map(|consumer| consumer.join().unwrap()).collect::<Vec<_>>()

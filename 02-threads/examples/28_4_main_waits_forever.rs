@@ -29,6 +29,7 @@ fn main() {
     args.finish();
     let _timeline = timeline::start();
 
+    println!("main waits");
     let (alive, heard) = mpsc::channel();
     for (name, period) in [("loop 1", 1), ("loop 2", 2)] {
         let alive = alive.clone();
@@ -42,7 +43,6 @@ fn main() {
         });
     }
 
-    println!("main waits");
     let started = tick::elapsed();
     let ((), cost) = measure::cost(|| wait(ticks));
     let waited = tick::elapsed() - started;

@@ -1,4 +1,4 @@
-//! 28.7 · 非守护线程 · Main has nothing left to do, and the program waits for its thread.
+//! 28.7 · 非守护线程 · Non-daemon: main has nothing left to do, and the program waits for its thread.
 //!
 //! Python: the default: the interpreter joins every thread that is no daemon, behind the scenes.
 //! Rust: `thread::scope`, where one can see it: the scope does not end before its threads.

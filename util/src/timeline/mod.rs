@@ -20,7 +20,7 @@
 //! | … in `.json` | a Chrome trace, which Perfetto and `chrome://tracing` open |
 //!
 //! Each thread that marks something is a row; so is each task that has a [`Row`] of its own.
-//! A program started with [`env`] in its environment adds its rows to the same picture, also
+//! A program started with [`env()`] in its environment adds its rows to the same picture, also
 //! if it is killed: an event is one appending write to one record, and what it began
 //! and did not end is drawn as cut off.
 

@@ -73,15 +73,23 @@ pub fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
 }
 
-/// The program of the example `name`. All examples are built first, once, in the profile and
-/// the target folder of the test that asks.
+/// The program of the example `name`.
+///
+/// # Panics
+///
+/// If the examples cannot be built.
+pub fn program(name: &str) -> PathBuf {
+    examples().join(name)
+}
+
+/// The folder of all examples. They are built first, once, in the profile and the target folder of the test that asks.
 ///
 /// # Panics
 ///
 /// If they cannot be built.
-pub fn program(name: &str) -> PathBuf {
+pub fn examples() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(build_examples).join(name)
+    FOLDER.get_or_init(build_examples)
 }
 
 fn build_examples() -> PathBuf {

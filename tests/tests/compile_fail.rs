@@ -1,6 +1,7 @@
 //! Every file under a chapter's `compile_fail/` is refused by the compiler, and for its own reason:
 //! the error's code, `E0373`, stands at the end of the line it points at, behind `//~`. Codes stay when
-//! the compiler's words change.
+//! the compiler's words change. A file that needs a library of this workspace says `//@ extern: NAME`, and
+//! `//@ error in the library: E0080` where that is what the error points at.
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::{fs, path::Path};
@@ -25,17 +26,37 @@ fn check(file: &Path) -> Result<(), Failed> {
         .lines()
         .zip(1..)
         .filter_map(|(text, line)| {
-            let (_, code) = text.split_once("//~")?;
+            let (line, code) = match text.strip_prefix("//@ error in the library:") {
+                Some(code) => (0, code),
+                None => (line, text.split_once("//~")?.1),
+            };
             Some(Refusal { line, code: code.trim().into() })
         })
         .collect();
     if expected.is_empty() {
         Err("no line says `//~ E…`: which error is it about?")?;
     }
-    let answer = compiler::check(file)?;
+    let libraries = source.lines().filter_map(|line| line.strip_prefix("//@ extern: "));
+    let options: Vec<String> = libraries.flat_map(library).collect();
+    let answer = compiler::check_with(file, &options)?;
     if answer.refusals != expected {
         let is = &answer.refusals;
         Err(format!("expected {expected:?}\n     got {is:?}\n{}", answer.message))?;
     }
     Ok(())
+}
+
+/// Where `rustc` finds a library that this test depends on: built already, since the test is.
+fn library(name: &str) -> Vec<String> {
+    let deps = checks::examples().join("../deps");
+    let newest = checks::entries(&deps).unwrap_or_default().into_iter().filter(|path| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        file.starts_with(&format!("lib{name}-")) && file.ends_with(".rlib")
+    });
+    let newest = newest.max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok());
+    let library = newest.unwrap_or_default();
+    vec![
+        format!("--extern={name}={}", library.display()),
+        format!("-Ldependency={}", deps.display()),
+    ]
 }

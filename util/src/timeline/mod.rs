@@ -93,6 +93,14 @@ pub fn start() -> Timeline {
     }
 }
 
+/// Joins the timeline of the program that started this one, as a process called `name`; or does nothing,
+/// if that one draws none. For a library that starts this program again and does not get as far
+/// as its `main`, where [`start`] stands.
+pub fn join(name: &str) -> Timeline {
+    let role = environment::var_os(RECORD_VARIABLE).and_then(|path| join_record(path.into(), name));
+    Timeline { role: role.unwrap_or(Role::Off) }
+}
+
 /// What a program adds to a child's environment so that the child's timeline joins its own:
 /// `Command::new(…).envs(timeline::env())`. It is `None` when nothing is recorded.
 pub fn env() -> Option<(&'static str, &'static Path)> {
@@ -252,27 +260,32 @@ fn open() -> Result<Timeline, String> {
     if RECORD.get().is_some() {
         return Ok(Timeline { role: Role::Off });
     }
-    let (record, role) = if let Some(path) = environment::var_os(RECORD_VARIABLE) {
-        let file = OpenOptions::new().append(true).open(&path);
-        let path = PathBuf::from(path);
-        let Ok(file) = file else {
-            return Ok(Timeline { role: Role::Off }); // the program that drew is gone
-        };
-        (Record { file, path }, Role::Child)
-    } else {
-        let value = environment::var_os("TIMELINE").unwrap_or_default();
-        let Some(target) = target(Path::new(&value))? else {
-            return Ok(Timeline { role: Role::Off });
-        };
-        (new_record().map_err(|e| format!("no record: {e}"))?, Role::Root(target))
-    };
-    if RECORD.set(record).is_err() {
-        return Ok(Timeline { role: Role::Off });
+    if let Some(path) = environment::var_os(RECORD_VARIABLE) {
+        // If it cannot be opened, the program that drew is gone.
+        let role = join_record(path.into(), &program()).unwrap_or(Role::Off);
+        return Ok(Timeline { role });
     }
+    let value = environment::var_os("TIMELINE").unwrap_or_default();
+    let Some(target) = target(Path::new(&value))? else {
+        return Ok(Timeline { role: Role::Off });
+    };
+    let record = new_record().map_err(|e| format!("no record: {e}"))?;
+    let role = record_into(record, &program(), Role::Root(target));
+    Ok(Timeline { role: role.unwrap_or(Role::Off) })
+}
+
+fn join_record(path: PathBuf, name: &str) -> Option<Role> {
+    let file = OpenOptions::new().append(true).open(&path).ok()?;
+    record_into(Record { file, path }, name, Role::Child)
+}
+
+/// From now on this process writes to `record`. `None`, if it writes to one already.
+fn record_into(record: Record, name: &str, role: Role) -> Option<Role> {
+    RECORD.set(record).ok()?;
     ON.store(true, Relaxed);
-    write(&Event::Process { name: program() });
+    write(&Event::Process { name: name.into() });
     this_row(); // main's row stands first
-    Ok(Timeline { role })
+    Some(role)
 }
 
 /// The name of this program and its arguments: what tells one child from the other.

@@ -1,0 +1,240 @@
+//! The first step of every process: find out whether it is a child, and if so be one.
+//!
+//! A child is this program started again. It finds a *bootstrap socket* in the place of its standard input, and that socket's inode in its environment; nothing
+//! else is inherited, so what a child has open never depends on when its siblings were started. From the socket it receives, in one packet, everything else: its parent's
+//! pidfd, the shared-memory arena, the function, the argument and the descriptors in it. The packet was there before the process was.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::exit;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::panics::{self, Panic};
+use crate::process::current;
+use crate::remote::Remote;
+use crate::wire::{self, Packet};
+
+/// The environment variable that holds `device:inode` of the bootstrap socket. Programs that a child starts by other means inherit
+/// it, and are no children: their standard input is another one.
+pub(crate) const MARK: &str = "PROCESSES_BOOTSTRAP";
+
+/// What a parent tells its child, before the argument.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) name: String,
+    /// The numbers in default names from the root to here: `2:1` is the first child of `Process-2`.
+    pub(crate) lineage: String,
+    pub(crate) parent_id: u32,
+    pub(crate) inherit_stdin: bool,
+    pub(crate) entry: Remote<Call>,
+}
+
+/// What a child tells its parent, before the result.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// The function returned; its encoded result follows.
+    Returned,
+    Panicked(Panic),
+    /// The argument could not be decoded; the function has not run.
+    Argument(String),
+    /// The result could not be encoded; the function has run.
+    Result(String),
+    /// The child could not set itself up; the function has not run.
+    Setup(String),
+}
+
+/// The call of the function of a child.
+pub(crate) struct Call {
+    /// The argument, encoded; its bytes begin at `at`.
+    pub(crate) argument: Packet,
+    pub(crate) at: usize,
+    /// What to tell the parent.
+    pub(crate) answer: Packet,
+}
+
+/// A packet that is a report alone, or is to have a result behind it.
+pub(crate) fn report(report: &Report) -> Packet {
+    let bytes = postcard::to_stdvec(report).expect("numbers and text always encode");
+    Packet { bytes, descriptors: Vec::new() }
+}
+
+/// Who this process is, if it is a child.
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) lineage: String,
+    pub(crate) parent_id: u32,
+}
+
+pub(crate) static IDENTITY: OnceLock<Identity> = OnceLock::new();
+
+/// The child's end of its bootstrap socket.
+static SOCKET: OnceLock<OwnedFd> = OnceLock::new();
+
+static INITIALISED: AtomicBool = AtomicBool::new(false);
+
+/// Whether `init` has been called: nothing can be started before.
+pub(crate) fn is_initialised() -> bool {
+    INITIALISED.load(Ordering::Acquire)
+}
+
+/// Must be the first statement of `main`: in a process that [`spawn`](crate::spawn()) started it runs the function and never returns.
+///
+/// In the program itself it returns at once, and a second call does nothing. A program that never calls it cannot start processes: `spawn`
+/// says so with [`SpawnError::NotInitialised`](crate::SpawnError::NotInitialised), and starts none. What stands before it in `main` happens in every child again.
+///
+/// If this program was started with `SIGCHLD` ignored, that is undone, for it would lose its children's exit statuses.
+///
+/// In tests, where `main` belongs to the test harness, use [`init_tests!`](crate::init_tests).
+///
+/// ```
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     processes::init();
+///     let child = processes::spawn(|name: String| format!("hello {name}"), "Anna".to_owned())?;
+///     assert_eq!(child.join()?, "hello Anna");
+///     Ok(())
+/// }
+/// ```
+pub fn init() {
+    if INITIALISED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    crate::constructor::attend_to_children();
+    if is_child() {
+        run();
+    }
+}
+
+/// Whether standard input is the bootstrap socket the environment tells of.
+pub(crate) fn is_child() -> bool {
+    let Some(mark) = std::env::var_os(MARK) else {
+        return false;
+    };
+    mark_of(rustix::stdio::stdin()).is_some_and(|own| mark == *own)
+}
+
+/// The mark of a socket; `None` if it is none.
+pub(crate) fn mark_of(fd: BorrowedFd<'_>) -> Option<String> {
+    let stat = rustix::fs::fstat(fd).ok()?;
+    let is_socket = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
+    is_socket.then(|| format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// The life of a child.
+fn run() -> ! {
+    // Without the socket nobody can be told anything, so the exit status has to do.
+    let Ok(socket) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
+        exit(SETUP_FAILED)
+    };
+    let socket = SOCKET.get_or_init(|| socket);
+    let packet = match wire::receive(socket.as_fd(), None) {
+        Ok(Some(packet)) => packet,
+        _ => exit(SETUP_FAILED),
+    };
+    let (code, answer) = match set_up(packet) {
+        Ok((entry, mut call)) => {
+            panics::watch(last_words);
+            let timeline = util::timeline::join(&current().name);
+            entry.call(&mut call);
+            drop(timeline); // `exit` drops nothing
+            let returned =
+                matches!(postcard::take_from_bytes(&call.answer.bytes), Ok((Report::Returned, _)));
+            (if returned { 0 } else { FAILED }, call.answer)
+        }
+        Err(error) => (SETUP_FAILED, report(&Report::Setup(error.to_string()))),
+    };
+    let mut code = code;
+    if let Err(error) = wire::send(socket.as_fd(), &answer, None) {
+        // A parent that is gone, or has dropped its handle, needs no answer; one that waits learns why there is none.
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            code = FAILED;
+            let _ = wire::send(socket.as_fd(), &report(&Report::Result(error.to_string())), None);
+        }
+    }
+    // Flushes standard output, and minds no error there.
+    exit(code)
+}
+
+/// The exit code after a panic (as in any Rust program), and after an argument or a result that could not travel.
+const FAILED: i32 = 101;
+/// The exit code of a child that could not begin.
+const SETUP_FAILED: i32 = 102;
+
+/// Everything between the packet's arrival and the function's call.
+fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
+    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed start packet");
+    let (start, rest): (Start, &[u8]) =
+        postcard::take_from_bytes(&packet.bytes).map_err(|_| malformed())?;
+    let at = packet.bytes.len() - rest.len();
+    let mut descriptors = packet.descriptors.into_iter();
+    let mut next = || descriptors.next().ok_or_else(malformed);
+
+    let parent = next()?;
+    // Two ways to die with the parent. The kernel's reaches a process that is stopped, but is lost when the process becomes another user's; and
+    // a parent that died before this line is not noticed. The watch sees to those.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    std::thread::Builder::new()
+        .name("parent-watch".to_owned())
+        .stack_size(64 * 1024)
+        .spawn(move || die_with(&parent))?;
+    crate::arena::adopt(next()?)?;
+    let stdin = if start.inherit_stdin { Some(next()?) } else { None };
+    set_stdio(stdin)?;
+    // What `ps` and `top` show: the kernel keeps the first 15 bytes.
+    if let Ok(name) = std::ffi::CString::new(start.name.as_bytes()) {
+        let _ = rustix::thread::set_name(&name);
+    }
+    IDENTITY.get_or_init(|| Identity {
+        name: start.name,
+        lineage: start.lineage,
+        parent_id: start.parent_id,
+    });
+    let argument = Packet { bytes: packet.bytes, descriptors: descriptors.collect() };
+    Ok((start.entry, Call { argument, at, answer: Packet::default() }))
+}
+
+/// Ends this process as soon as its parent has ended, however it did.
+///
+/// The descriptor was opened by the parent for itself, so it cannot mean another process with the same number; and if the parent is
+/// dead already, it is readable at once.
+fn die_with(parent: &OwnedFd) {
+    let _ = wire::poll_until(&mut [PollFd::new(parent, PollFlags::IN)], None);
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
+}
+
+/// Puts the real standard input in its place, or nothing; output that leads nowhere goes nowhere without an error.
+fn set_stdio(stdin: Option<OwnedFd>) -> io::Result<()> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(stdin.as_ref().unwrap_or(&null))?;
+    let (stdout, stderr) = (rustix::stdio::stdout(), rustix::stdio::stderr());
+    let mut fds =
+        [PollFd::new(&stdout, PollFlags::empty()), PollFd::new(&stderr, PollFlags::empty())];
+    wire::poll_until(&mut fds, Some(std::time::Instant::now()))?;
+    // A pipe whose reader is gone, or no descriptor at all.
+    let leads_nowhere = |fd: &PollFd<'_>| fd.revents().intersects(PollFlags::ERR | PollFlags::NVAL);
+    let (no_stdout, no_stderr) = (leads_nowhere(&fds[0]), leads_nowhere(&fds[1]));
+    if no_stdout {
+        rustix::stdio::dup2_stdout(&null)?;
+    }
+    if no_stderr {
+        rustix::stdio::dup2_stderr(&null)?;
+    }
+    Ok(())
+}
+
+/// Where a panic aborts: tells the parent before it does.
+fn last_words(panic: Panic) {
+    let is_main_thread = rustix::thread::gettid() == rustix::process::getpid();
+    if let (true, Some(socket)) = (is_main_thread, SOCKET.get()) {
+        let _ = wire::send(
+            socket.as_fd(),
+            &report(&Report::Panicked(panic)),
+            Some(std::time::Instant::now()),
+        );
+    }
+}

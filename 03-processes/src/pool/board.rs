@@ -1,0 +1,412 @@
+//! What a worker has begun and what it has finished, told through memory that its death cannot take along.
+//!
+//! Some pages shared by the pool and one worker, with two things on them.
+//!
+//! **Offers.** Each batch of tasks given to the worker has a place (its number modulo [`PLACES`]): *offered* by the pool before it is sent, *begun* by the worker before
+//! it runs. The pool may take an offer back until then, to give the batch to a worker that has nothing to do. Both moves are one compare-and-swap on
+//! the same word, so a batch is begun once or taken back, never both; and after a death the pool knows exactly which one was being run.
+//!
+//! **The log.** Results of a batch of several tasks are gathered here, one after the other, and sent together: a message for each would cost more than a short
+//! task. A result counts once it is in the log, even if the worker dies before it sends it. The worker stores how much there is after each result,
+//! and counts the log's *epoch* up when it begins it anew. The pool may read at any time: it looks at epoch and length, reads, looks again, and
+//! drops what it read if the epoch has changed (a sequence lock; H.-J. Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?", 2012).
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::arena::{self, Range, RangeId};
+use crate::mapping::{Mapping, shared_struct};
+
+/// Tasks a worker can have at a time.
+pub(super) const PLACES: usize = 256;
+
+/// Words of the log: 64 KiB.
+const LOG: usize = 8192;
+
+const BEGUN: u64 = 1 << 63;
+
+shared_struct! {
+    /// What lies in the shared memory. All zero is valid: nothing offered, nothing logged.
+    struct Words {
+        /// The number of the batch offered there, with [`BEGUN`] once it is, or 0.
+        places: [AtomicU64; PLACES],
+        /// The log's epoch in the upper half, its length in words in the lower one.
+        state: AtomicU64,
+        /// The batch whose results the log holds.
+        batch: AtomicU64,
+        /// The position in the batch of the log's first result.
+        first: AtomicU64,
+        log: [AtomicU64; LOG],
+    }
+}
+
+const SIZE: usize = size_of::<Words>();
+
+/// The shared pages, in either process.
+pub(super) struct Board {
+    range: Range,
+    memory: Mapping,
+}
+
+/// Results read from a log.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Logged {
+    /// The batch they are of.
+    pub(super) batch: u64,
+    /// The position in the batch of the first one.
+    pub(super) first: usize,
+    /// [`Records`].
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Board {
+    /// A new board with nothing offered.
+    pub(super) fn new() -> io::Result<Self> {
+        Self::map(Range::create(SIZE as u64)?)
+    }
+
+    fn map(range: Range) -> io::Result<Self> {
+        let memory = range.map(0, SIZE)?;
+        Ok(Self { range, memory })
+    }
+
+    fn words(&self) -> &Words {
+        self.memory.get(0)
+    }
+
+    /// The same board once more.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Self::map(self.range.clone())
+    }
+
+    fn place(&self, number: u64) -> &AtomicU64 {
+        &self.words().places[number as usize % PLACES]
+    }
+
+    /// The pool: the worker may begin task `number` (from 1 on).
+    pub(super) fn offer(&self, number: u64) {
+        self.place(number).store(number, Ordering::Release);
+    }
+
+    /// The pool: takes the offer back; false if the worker has begun it.
+    pub(super) fn take_back(&self, number: u64) -> bool {
+        self.place(number).compare_exchange(number, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// The worker: begins the task; false if it was taken back.
+    pub(super) fn begin(&self, number: u64) -> bool {
+        self.place(number)
+            .compare_exchange(number, number | BEGUN, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+/// The worker's hold of the log.
+pub(super) struct Log {
+    board: Board,
+    epoch: u64,
+    len: usize,
+    batch: u64,
+    first: usize,
+    count: usize,
+    /// Results in the run that the log ends with; 0 if it ends otherwise.
+    run: u64,
+}
+
+/// The tag of a record that stands for several empty results; its length is their number.
+const RUN: u8 = 0xff;
+
+impl Log {
+    pub(super) fn new(board: Board) -> Self {
+        Self { board, epoch: 0, len: 0, batch: 0, first: 0, count: 0, run: 0 }
+    }
+
+    pub(super) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Begins the log anew, for the results of `batch` from position `first` on.
+    pub(super) fn begin(&mut self, batch: u64, first: usize) {
+        let words = self.board.words();
+        self.epoch = (self.epoch + 1) & 0xffff_ffff;
+        (self.len, self.batch, self.first, self.count, self.run) = (0, batch, first, 0, 0);
+        // A reader that sees anything of what is written from here on also sees the new epoch.
+        words.state.store(self.epoch << 32, Ordering::Relaxed);
+        fence(Ordering::Release);
+        words.batch.store(batch, Ordering::Relaxed);
+        words.first.store(first as u64, Ordering::Relaxed);
+    }
+
+    /// Adds a result; false if there is no room for it.
+    #[inline]
+    pub(super) fn push(&mut self, tag: u8, result: &[u8]) -> bool {
+        let size = 1 + result.len().div_ceil(8);
+        if size > LOG - self.len {
+            return false;
+        }
+        let words = self.board.words();
+        let place = &words.log[self.len..self.len + size];
+        place[0].store(u64::from(tag) << 56 | result.len() as u64, Ordering::Relaxed);
+        let (whole, rest) = result.as_chunks::<8>();
+        for (word, bytes) in place[1..].iter().zip(whole) {
+            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            place[size - 1].store(u64::from_le_bytes(last), Ordering::Relaxed);
+        }
+        self.len += size;
+        self.count += 1;
+        self.run = 0;
+        words.state.store(self.epoch << 32 | self.len as u64, Ordering::Release);
+        true
+    }
+
+    /// Adds an empty result, as functions that return nothing have: a number that counts up. False if there is no room for it.
+    #[inline]
+    pub(super) fn push_empty(&mut self) -> bool {
+        if self.run == 0 && self.len == LOG {
+            return false;
+        }
+        let words = self.board.words();
+        self.run += 1;
+        self.count += 1;
+        let is_new = self.run == 1;
+        let place = self.len - usize::from(!is_new);
+        // Behind what the run's functions have done, as the length is.
+        words.log[place].store(u64::from(RUN) << 56 | self.run, Ordering::Release);
+        if is_new {
+            self.len += 1;
+            words.state.store(self.epoch << 32 | self.len as u64, Ordering::Release);
+        }
+        true
+    }
+
+    /// The position after the last result.
+    pub(super) fn end(&self) -> usize {
+        self.first + self.count
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends what is in the log to `bytes`.
+    pub(super) fn copy_to(&self, bytes: &mut Vec<u8>) {
+        copy(&self.board.words().log[..self.len], bytes);
+    }
+
+    /// The position of the log's first result.
+    pub(super) fn first(&self) -> usize {
+        self.first
+    }
+
+    /// The batch whose results it holds.
+    pub(super) fn batch(&self) -> u64 {
+        self.batch
+    }
+}
+
+fn copy(words: &[AtomicU64], bytes: &mut Vec<u8>) {
+    bytes.reserve(words.len() * 8);
+    for word in words {
+        bytes.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+    }
+}
+
+impl Board {
+    /// The pool: what is in the worker's log. `None` if there is nothing, or if the worker has just begun it anew (and so sent what was there).
+    pub(super) fn read_log(&self) -> Option<Logged> {
+        let words = self.words();
+        let state = words.state.load(Ordering::Acquire);
+        let len = (state & 0xffff_ffff) as usize;
+        if len == 0 || len > LOG {
+            return None;
+        }
+        let batch = words.batch.load(Ordering::Relaxed);
+        let first = words.first.load(Ordering::Relaxed) as usize;
+        let mut bytes = Vec::new();
+        copy(&words.log[..len], &mut bytes);
+        fence(Ordering::Acquire);
+        let again = words.state.load(Ordering::Relaxed);
+        (again >> 32 == state >> 32).then_some(Logged { batch, first, bytes })
+    }
+}
+
+/// The results in a log's bytes, each with its tag.
+pub(super) struct Records<'a> {
+    bytes: &'a [u8],
+    /// Empty results to come before the rest.
+    run: usize,
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, run: 0 }
+    }
+
+    /// How many of the next results are empty ones in a row. They have the tag 0.
+    pub(super) fn run(&mut self) -> usize {
+        if self.run == 0
+            && let Some((head, rest)) = self.bytes.split_first_chunk::<8>()
+            && head[7] == RUN
+        {
+            self.run = (u64::from_le_bytes(*head) & !(0xff << 56)) as usize;
+            self.bytes = rest;
+        }
+        self.run
+    }
+
+    /// Takes up to `limit` of those; how many it were.
+    pub(super) fn take_run(&mut self, limit: usize) -> usize {
+        let taken = self.run().min(limit);
+        self.run -= taken;
+        taken
+    }
+
+    /// Passes over results.
+    pub(super) fn pass_over(&mut self, mut count: usize) {
+        while count > 0 {
+            match self.take_run(count) {
+                0 if self.next().is_none() => return,
+                0 => count -= 1,
+                run => count -= run,
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = (u8, &'a [u8]);
+
+    // Out of line, the caller would read the tag back wider than it was written, and stall.
+    #[inline(always)]
+    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+        if self.take_run(1) == 1 {
+            return Some((0, &[]));
+        }
+        let (head, rest) = self.bytes.split_first_chunk::<8>()?;
+        let head = u64::from_le_bytes(*head);
+        let len = (head & !(0xff << 56)) as usize;
+        let (padded, rest) = rest.split_at_checked(len.next_multiple_of(8))?;
+        self.bytes = rest;
+        Some(((head >> 56) as u8, &padded[..len]))
+    }
+}
+
+impl Serialize for Board {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.range.export().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Board {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let range = arena::import(RangeId::deserialize(deserializer)?)?;
+        Self::map(range).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_begun_or_taken_back() {
+        let board = Board::new().unwrap();
+        let worker = board.try_clone().unwrap();
+        board.offer(1);
+        assert!(worker.begin(1) && !board.take_back(1));
+        board.offer(2);
+        assert!(board.take_back(2) && !worker.begin(2));
+        board.offer(1 + PLACES as u64);
+        assert!(!worker.begin(1) && worker.begin(1 + PLACES as u64));
+    }
+
+    #[test]
+    fn what_is_logged_is_read_back() {
+        let board = Board::new().unwrap();
+        let mut log = Log::new(board.try_clone().unwrap());
+        assert_eq!(board.read_log(), None);
+        log.begin(7, 3);
+        assert_eq!(board.read_log(), None);
+        let results: Vec<Vec<u8>> = (0..40).map(|n| (0..n).collect()).collect();
+        for (n, result) in results.iter().enumerate() {
+            assert!(log.push(n as u8, result));
+        }
+        let logged = board.read_log().unwrap();
+        assert_eq!((logged.batch, logged.first, log.end()), (7, 3, 43));
+        let read: Vec<(u8, &[u8])> = Records::new(&logged.bytes).collect();
+        assert_eq!(read.len(), 40);
+        assert!(
+            read.iter()
+                .enumerate()
+                .all(|(n, (tag, result))| *tag == n as u8 && *result == results[n])
+        );
+        let mut same = Vec::new();
+        log.copy_to(&mut same);
+        assert_eq!(same, logged.bytes);
+        assert!(!log.push(0, &[0; LOG * 8]));
+        log.begin(8, 0);
+        assert_eq!(board.read_log(), None);
+    }
+
+    #[test]
+    fn a_log_read_while_it_is_written_is_never_torn() {
+        let board = Board::new().unwrap();
+        let mut log = Log::new(board.try_clone().unwrap());
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut batch = 0u64;
+                while !stop.load(Ordering::Relaxed) {
+                    batch += 1;
+                    log.begin(batch, 0);
+                    while log.end() < 50 && log.push(1, &batch.to_le_bytes()) {}
+                }
+            });
+            let end = std::time::Instant::now() + std::time::Duration::from_millis(200);
+            let mut read = 0;
+            while std::time::Instant::now() < end || read == 0 {
+                if let Some(logged) = board.read_log() {
+                    read += 1;
+                    for (_, result) in Records::new(&logged.bytes) {
+                        assert_eq!(result, logged.batch.to_le_bytes());
+                    }
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn empty_results_are_counted() {
+        let board = Board::new().unwrap();
+        let mut log = Log::new(board.try_clone().unwrap());
+        log.begin(1, 0);
+        // More than there are words; then one of another kind; then more.
+        (0..LOG * 2).for_each(|_| assert!(log.push_empty()));
+        assert!(log.push(1, b"other"));
+        (0..3).for_each(|_| assert!(log.push_empty()));
+        assert_eq!(log.end(), LOG * 2 + 4);
+        let logged = board.read_log().unwrap();
+        let mut records = Records::new(&logged.bytes);
+        assert_eq!(records.take_run(10), 10);
+        records.pass_over(LOG * 2 - 11);
+        assert_eq!(
+            records.by_ref().collect::<Vec<_>>(),
+            [(0, &b""[..]), (1, b"other"), (0, b""), (0, b""), (0, b"")]
+        );
+        assert_eq!(records.take_run(1), 0);
+        // A full log has no room for a new run, but for one that is begun.
+        log.begin(2, 0);
+        while log.push(1, b"") {}
+        assert!(!log.push_empty());
+        log.begin(3, 0);
+        (0..LOG - 1).for_each(|_| assert!(log.push(1, b"")));
+        assert!(log.push_empty() && log.push_empty() && !log.push(1, b""));
+    }
+}

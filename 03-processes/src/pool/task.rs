@@ -1,0 +1,489 @@
+//! Tasks, and the places their results go to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+
+use super::board::Records;
+use super::worker::{Arguments, Batch, tag};
+use crate::panics::{self, Panic};
+use crate::reaper::lock;
+use crate::remote::Remote;
+use crate::wire;
+
+/// Why a task has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The function panicked; the worker lives on.
+    Panicked {
+        /// What the panic said.
+        message: String,
+        /// `file:line:column`.
+        location: String,
+    },
+    /// The worker ended while it ran the task; another has taken its place.
+    WorkerLost {
+        /// The signal that killed it; `None` if the task exited ([`std::process::exit`]).
+        signal: Option<i32>,
+    },
+    /// The argument could not be encoded, and the task was not submitted; or the result could not be, after the function had run. The reason.
+    Encode(String),
+    /// The argument could not be decoded, and the function has not run; or the result could not be, after it had. The reason.
+    Decode(String),
+    /// The pool was closed before the task was submitted.
+    Closed,
+    /// The pool was terminated, or dropped, before the task had ended.
+    Terminated,
+    /// The pool's workers cannot be kept alive: they died again and again before any task, or cannot be started. The reason.
+    Broken(String),
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked { message, location } => {
+                write!(f, "the task panicked at {location}: {message}")
+            }
+            Self::WorkerLost { signal: Some(signal) } => {
+                write!(f, "the task's worker was killed by signal {signal}")
+            }
+            Self::WorkerLost { signal: None } => f.write_str("the task's worker exited"),
+            Self::Encode(reason) => {
+                write!(f, "the task's argument or result cannot be encoded: {reason}")
+            }
+            Self::Decode(reason) => {
+                write!(f, "the task's argument or result cannot be decoded: {reason}")
+            }
+            Self::Closed => f.write_str("the pool is closed"),
+            Self::Terminated => f.write_str("the pool was terminated"),
+            Self::Broken(reason) => write!(f, "the pool is broken: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for TaskError {}
+
+impl From<Panic> for TaskError {
+    fn from(Panic { message, location }: Panic) -> Self {
+        Self::Panicked { message, location }
+    }
+}
+
+/// Where the results of one submission go, from the collector's thread.
+pub(super) trait Sink: Send + Sync {
+    /// Ready to take results; those who wait look when this is dropped.
+    fn open(&self) -> Box<dyn Deliver + '_>;
+}
+
+/// A sink that takes results, each once; a second one for the same task is dropped.
+pub(super) trait Deliver {
+    /// Why the task of this index has no result.
+    fn fail(&mut self, index: usize, error: TaskError);
+
+    /// What a worker's message says of the task of this index.
+    fn deliver(&mut self, index: usize, tag: u8, rest: &[u8]);
+
+    /// The results of up to `limit` tasks that follow one another, from this index on; how many there were.
+    fn deliver_records(&mut self, index: usize, limit: usize, records: Records<'_>) -> usize;
+}
+
+/// Some tasks of one submission, given to a worker together.
+pub(super) struct Tasks {
+    pub(super) entry: Remote<Batch>,
+    /// Each behind its length (four bytes).
+    pub(super) arguments: Vec<u8>,
+    pub(super) count: usize,
+    pub(super) sink: Arc<dyn Sink>,
+    /// The first one's index in the sink.
+    pub(super) first: usize,
+    /// Whether a task whose worker died is run again.
+    pub(super) may_run_again: bool,
+    /// Workers that died of the first task.
+    pub(super) deaths: u32,
+}
+
+impl Tasks {
+    /// What is left after the first `done`; `None` if nothing is.
+    pub(super) fn after(mut self, done: usize) -> Option<Self> {
+        if done == 0 {
+            return Some(self);
+        }
+        if done >= self.count {
+            return None;
+        }
+        let mut arguments = Arguments(&self.arguments);
+        arguments.nth(done - 1);
+        let left = arguments.0.len();
+        self.arguments.drain(..self.arguments.len() - left);
+        self.first += done;
+        self.count -= done;
+        self.deaths = 0;
+        Some(self)
+    }
+
+    /// The same error for each.
+    pub(super) fn fail(self, error: &TaskError) {
+        let mut sink = self.sink.open();
+        (self.first..self.first + self.count).for_each(|index| sink.fail(index, error.clone()));
+    }
+}
+
+/// What a worker's message says of a task: its result, decoded, or why there is none. Runs the caller's `Deserialize`.
+#[inline]
+fn outcome<T: DeserializeOwned>(tag: u8, rest: &[u8]) -> Result<T, TaskError> {
+    if tag == tag::RETURNED {
+        postcard::from_bytes(rest).map_err(|error| TaskError::Decode(wire::explain(error)))
+    } else {
+        Err(failure(tag, rest))
+    }
+}
+
+#[cold]
+fn failure(tag: u8, rest: &[u8]) -> TaskError {
+    let text = || postcard::from_bytes(rest).unwrap_or_else(|error| error.to_string());
+    match tag {
+        tag::PANICKED => match postcard::from_bytes::<Panic>(rest) {
+            Ok(panic) => panic.into(),
+            Err(error) => TaskError::Decode(error.to_string()),
+        },
+        tag::RESULT => TaskError::Encode(text()),
+        _ => TaskError::Decode(text()),
+    }
+}
+
+/// A lock with a condition to wait for.
+pub(super) struct Monitor<T> {
+    value: Mutex<T>,
+    changed: Condvar,
+}
+
+impl<T> Monitor<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self { value: Mutex::new(value), changed: Condvar::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+        lock(&self.value)
+    }
+
+    /// Waits until `ready` says so, and gives what it gives; `None` at the deadline.
+    pub(super) fn wait<R>(
+        &self,
+        deadline: wire::Deadline,
+        mut ready: impl FnMut(&mut T) -> Option<R>,
+    ) -> Option<R> {
+        let mut value = self.lock();
+        loop {
+            if let Some(result) = ready(&mut value) {
+                return Some(result);
+            }
+            value = match deadline {
+                None => self.changed.wait(value).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return None;
+                    }
+                    self.changed.wait_timeout(value, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+/// What results are gathered in.
+pub(super) trait Gather: Send {
+    type Item;
+
+    /// Takes the result of the task of this index, unless it has one.
+    fn gather(&mut self, index: usize, result: Result<Self::Item, TaskError>);
+
+    /// The same for a result that is there: the common case, to be fast where there are many.
+    #[inline]
+    fn gather_value(&mut self, index: usize, value: Self::Item) {
+        self.gather(index, Ok(value));
+    }
+
+    /// Whether one who waits would find what it waits for.
+    fn is_worth_a_look(&self) -> bool;
+}
+
+/// An open sink: the lock, and whom to wake at its end.
+struct Open<'a, G: Gather> {
+    value: MutexGuard<'a, G>,
+    changed: &'a Condvar,
+}
+
+impl<G: Gather> Drop for Open<'_, G> {
+    fn drop(&mut self) {
+        if self.value.is_worth_a_look() {
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl<G: Gather> Sink for Monitor<G>
+where
+    G::Item: DeserializeOwned,
+{
+    fn open(&self) -> Box<dyn Deliver + '_> {
+        Box::new(Open { value: self.lock(), changed: &self.changed })
+    }
+}
+
+impl<G: Gather> Deliver for Open<'_, G>
+where
+    G::Item: DeserializeOwned,
+{
+    fn fail(&mut self, index: usize, error: TaskError) {
+        self.value.gather(index, Err(error));
+    }
+
+    fn deliver(&mut self, index: usize, tag: u8, rest: &[u8]) {
+        // A panic in the caller's `Deserialize` must not take the collector along.
+        let result = panics::catch(|| outcome(tag, rest));
+        self.value
+            .gather(index, result.unwrap_or_else(|panic| Err(TaskError::Decode(panic.message))));
+    }
+
+    fn deliver_records(&mut self, index: usize, limit: usize, mut records: Records<'_>) -> usize {
+        let mut count = 0;
+        // As above, for many at a time: the loop goes on after one that panicked.
+        while let Err(panic) = panics::catch(|| {
+            let gathered = &mut *self.value;
+            // Empty results in a row need no look at each. (Each is taken by itself, though, so that a panic loses none.)
+            for _ in 0..records.run().min(limit - count) {
+                count += 1;
+                records.take_run(1);
+                match outcome(tag::RETURNED, &[]) {
+                    Ok(value) => gathered.gather_value(index + count - 1, value),
+                    Err(error) => gathered.gather(index + count - 1, Err(error)),
+                }
+            }
+            while count < limit
+                && let Some((tag, rest)) = records.next()
+            {
+                count += 1;
+                match outcome(tag, rest) {
+                    Ok(value) => gathered.gather_value(index + count - 1, value),
+                    Err(error) => gathered.gather(index + count - 1, Err(error)),
+                }
+            }
+        }) {
+            self.value.gather(index + count - 1, Err(TaskError::Decode(panic.message)));
+        }
+        count
+    }
+}
+
+/// The place of one result.
+pub(super) type Slot<T> = Monitor<Option<Result<T, TaskError>>>;
+
+impl<T: Send> Gather for Option<Result<T, TaskError>> {
+    type Item = T;
+
+    fn gather(&mut self, _index: usize, result: Result<T, TaskError>) {
+        self.get_or_insert(result);
+    }
+
+    fn is_worth_a_look(&self) -> bool {
+        self.is_some()
+    }
+}
+
+/// A result to come: what [`Pool::apply_async`](super::Pool::apply_async) gives. Dropping it lets the task run and its result go.
+#[must_use = "the task runs all the same, but its result and its error are lost"]
+pub struct AsyncResult<T> {
+    pub(super) slot: Arc<Slot<T>>,
+}
+
+impl<T> AsyncResult<T> {
+    /// Waits for the result.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`], if the task has none. Never waits for the dead: a task whose worker died, or whose pool was dropped, ends with an error.
+    pub fn get(self) -> Result<T, TaskError> {
+        self.slot.wait(None, Option::take).expect("without a deadline there is a result")
+    }
+
+    /// Waits for the result, but not longer than `timeout` ([`Duration::ZERO`] does not wait at all).
+    ///
+    /// # Errors
+    ///
+    /// The handle itself, if there is no result by then.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     processes::init();
+    ///     let pool = processes::Pool::new()?;
+    ///     let mut result = pool.apply_async(|n: u32| n + 1, 41)?;
+    ///     let answer = loop {
+    ///         match result.get_timeout(Duration::from_millis(100)) {
+    ///             Ok(answer) => break answer,
+    ///             Err(handle) => result = handle,
+    ///         }
+    ///     };
+    ///     assert_eq!(answer, Ok(42));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn get_timeout(self, timeout: Duration) -> Result<Result<T, TaskError>, Self> {
+        self.slot.wait(wire::deadline(timeout), Option::take).ok_or(self)
+    }
+
+    /// Whether [`get`](Self::get) would return at once.
+    pub fn is_ready(&self) -> bool {
+        self.slot.lock().is_some()
+    }
+}
+
+impl<T> fmt::Debug for AsyncResult<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncResult").field("ready", &self.is_ready()).finish()
+    }
+}
+
+/// The errors of a `map`, by index.
+pub(super) type Errors = BTreeMap<usize, TaskError>;
+
+/// The results of a `map`, by index.
+pub(super) struct Mapped<T> {
+    values: Vec<Option<T>>,
+    errors: Errors,
+    done: usize,
+    /// How many there will be, once that is known.
+    pub(super) total: Option<usize>,
+}
+
+impl<T> Mapped<T> {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { values: Vec::with_capacity(capacity), errors: Errors::new(), done: 0, total: None }
+    }
+
+    /// Whether the task of this index has no result yet; makes room for it.
+    #[inline]
+    fn is_awaited(&mut self, index: usize) -> bool {
+        if index >= self.values.len() {
+            // Several at a time; those that are too many are cut off at the end.
+            self.values.resize_with(index + 256, || None);
+        }
+        self.values[index].is_none()
+            && (self.errors.is_empty() || !self.errors.contains_key(&index))
+    }
+
+    /// All results, once they are there.
+    pub(super) fn take(&mut self) -> Option<(Vec<Option<T>>, Errors)> {
+        if self.total != Some(self.done) {
+            return None;
+        }
+        self.values.resize_with(self.done, || None);
+        Some((std::mem::take(&mut self.values), std::mem::take(&mut self.errors)))
+    }
+}
+
+impl<T: Send> Gather for Mapped<T> {
+    type Item = T;
+
+    fn gather(&mut self, index: usize, result: Result<T, TaskError>) {
+        match result {
+            Ok(value) => self.gather_value(index, value),
+            Err(error) => {
+                if self.is_awaited(index) {
+                    self.done += 1;
+                    self.errors.insert(index, error);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn gather_value(&mut self, index: usize, value: T) {
+        if self.is_awaited(index) {
+            self.done += 1;
+            self.values[index] = Some(value);
+        }
+    }
+
+    fn is_worth_a_look(&self) -> bool {
+        self.total == Some(self.done)
+    }
+}
+
+/// The results of an `imap` that were not yet asked for.
+pub(super) struct Stream<T> {
+    /// In the order they came; `None` where they are to be taken in their own.
+    arrived: Option<VecDeque<Result<T, TaskError>>>,
+    /// The index of the first one in `places`.
+    first: usize,
+    places: VecDeque<Place<T>>,
+}
+
+enum Place<T> {
+    Awaited,
+    Ready(Result<T, TaskError>),
+    /// It was taken, or is among those that arrived.
+    Passed,
+}
+
+impl<T> Stream<T> {
+    pub(super) fn new(ordered: bool) -> Self {
+        Self {
+            arrived: if ordered { None } else { Some(VecDeque::new()) },
+            first: 0,
+            places: VecDeque::new(),
+        }
+    }
+
+    /// The next result, if it is there.
+    pub(super) fn take(&mut self) -> Option<Result<T, TaskError>> {
+        if let Some(arrived) = &mut self.arrived {
+            return arrived.pop_front();
+        }
+        let place = self.places.front_mut()?;
+        let Place::Ready(result) = std::mem::replace(place, Place::Awaited) else {
+            return None;
+        };
+        self.places.pop_front();
+        self.first += 1;
+        Some(result)
+    }
+}
+
+impl<T: Send> Gather for Stream<T> {
+    type Item = T;
+
+    fn gather(&mut self, index: usize, result: Result<T, TaskError>) {
+        let Some(offset) = index.checked_sub(self.first) else {
+            return;
+        };
+        if offset >= self.places.len() {
+            self.places.resize_with(offset + 1, || Place::Awaited);
+        }
+        let place = &mut self.places[offset];
+        if !matches!(place, Place::Awaited) {
+            return;
+        }
+        let Some(arrived) = &mut self.arrived else {
+            return *place = Place::Ready(result);
+        };
+        arrived.push_back(result);
+        *place = Place::Passed;
+        while let Some(Place::Passed) = self.places.front() {
+            self.places.pop_front();
+            self.first += 1;
+        }
+    }
+
+    fn is_worth_a_look(&self) -> bool {
+        match &self.arrived {
+            Some(arrived) => !arrived.is_empty(),
+            None => matches!(self.places.front(), Some(Place::Ready(_))),
+        }
+    }
+}

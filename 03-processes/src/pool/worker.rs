@@ -1,0 +1,247 @@
+//! The worker's side: takes tasks from its ring, runs them, puts the results into its other ring.
+
+use std::marker::PhantomData;
+
+use crate::ring;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::board::{Board, Log};
+use crate::panics::{self, Panic};
+use crate::remote::{Entry, Remote};
+use crate::wire;
+
+/// What a worker begins with.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Begin {
+    pub(super) tasks: ring::Receiver,
+    pub(super) results: ring::Sender,
+    pub(super) board: Board,
+    pub(super) initialiser: Option<(Remote<Setup>, Vec<u8>)>,
+}
+
+/// The call of an initialiser.
+pub(super) struct Setup {
+    argument: Vec<u8>,
+    failed: Option<Panic>,
+}
+
+/// Before each batch in the ring of tasks. The arguments follow, each behind its length (four bytes).
+#[derive(Serialize, Deserialize)]
+pub(super) struct Head {
+    /// Counted from 1 for each worker.
+    pub(super) number: u64,
+    pub(super) count: usize,
+    pub(super) entry: Remote<Batch>,
+}
+
+/// The first byte of a message in the ring of results; the first four are also the tags of results in a log.
+pub(super) mod tag {
+    /// The result follows.
+    pub(crate) const RETURNED: u8 = 0;
+    /// A `Panic` follows.
+    pub(crate) const PANICKED: u8 = 1;
+    /// The result could not be encoded; a text follows.
+    pub(crate) const RESULT: u8 = 2;
+    /// The argument could not be decoded; a text follows.
+    pub(crate) const ARGUMENT: u8 = 3;
+    /// The worker is ready for tasks.
+    pub(crate) const READY: u8 = 4;
+    /// The initialiser panicked: a `Panic` follows, and the worker's end.
+    pub(crate) const NOT_READY: u8 = 5;
+    /// A log: the batch's number and the first result's position (eight bytes each), then the records.
+    pub(crate) const LOG: u8 = 6;
+}
+
+/// Tasks of one function, run one after the other.
+pub(super) struct Batch {
+    arguments: Vec<u8>,
+    results: ring::Sender,
+    log: Log,
+    /// Whether it is a batch of one: its result is sent at once.
+    single: bool,
+    /// A result being encoded, and a message being built.
+    result: Vec<u8>,
+    message: Vec<u8>,
+}
+
+impl Batch {
+    /// Passes on the result of the next task.
+    #[inline]
+    fn finish(&mut self, tag: u8, result: &[u8]) {
+        if self.single {
+            return self.send(tag, result);
+        }
+        let is_empty = tag == tag::RETURNED && result.is_empty();
+        if if is_empty { self.log.push_empty() } else { self.log.push(tag, result) } {
+            return;
+        }
+        self.flush();
+        if !self.log.push(tag, result) {
+            self.send(tag, result);
+            self.log.begin(self.log.batch(), self.log.end() + 1);
+        }
+    }
+
+    fn finish_with<T: Serialize>(&mut self, tag: u8, value: &T) {
+        let result = postcard::to_stdvec(value).expect("text always encodes");
+        self.finish(tag, &result);
+    }
+
+    /// Sends what is in the log, and begins it anew. Killed in between, the pool has it twice, and sees that by its position.
+    fn flush(&mut self) {
+        if self.log.is_empty() {
+            return;
+        }
+        self.message.clear();
+        self.message.push(tag::LOG);
+        self.message.extend_from_slice(&self.log.batch().to_le_bytes());
+        self.message.extend_from_slice(&(self.log.first() as u64).to_le_bytes());
+        self.log.copy_to(&mut self.message);
+        let _ = self.results.send(&self.message, None);
+        self.log.begin(self.log.batch(), self.log.end());
+    }
+
+    /// Puts one message into the ring; a pool that is gone needs none.
+    fn send(&mut self, tag: u8, rest: &[u8]) {
+        self.message.clear();
+        self.message.push(tag);
+        self.message.extend_from_slice(rest);
+        let _ = self.results.send(&self.message, None);
+    }
+}
+
+/// What a worker does with a function of these types.
+pub(super) struct RunTasks<A, T>(PhantomData<fn(A) -> T>);
+
+impl<F, A, T> Entry<F, Batch> for RunTasks<A, T>
+where
+    F: Fn(A) -> T,
+    A: DeserializeOwned,
+    T: Serialize,
+{
+    fn run(function: F, batch: &mut Batch) {
+        let bytes = std::mem::take(&mut batch.arguments);
+        let mut result = std::mem::take(&mut batch.result);
+        let mut arguments = Arguments(&bytes);
+        // All of the caller's code is inside: its `Deserialize`, the function, its `Serialize` and the drop of what it returned. After a panic
+        // the loop goes on with the next task.
+        while let Err(panic) = panics::catch(|| {
+            for argument in arguments.by_ref() {
+                result.clear();
+                let outcome = match postcard::from_bytes::<A>(argument) {
+                    Ok(argument) => wire::append(&function(argument), &mut result)
+                        .map_err(|error| (tag::RESULT, error)),
+                    Err(error) => Err((tag::ARGUMENT, wire::explain(error))),
+                };
+                match outcome {
+                    Ok(()) => batch.finish(tag::RETURNED, &result),
+                    Err((tag, error)) => batch.finish_with(tag, &error),
+                }
+            }
+        }) {
+            batch.finish_with(tag::PANICKED, &panic);
+        }
+        batch.arguments = bytes;
+        batch.result = result;
+    }
+}
+
+/// Runs an initialiser of this type.
+pub(super) struct RunSetup<A>(PhantomData<fn(A)>);
+
+impl<F: Fn(A), A: DeserializeOwned> Entry<F, Setup> for RunSetup<A> {
+    fn run(function: F, setup: &mut Setup) {
+        let outcome = panics::catch(|| match postcard::from_bytes::<A>(&setup.argument) {
+            Ok(argument) => function(argument),
+            Err(error) => {
+                panic!("the initialiser's argument cannot be decoded: {}", wire::explain(error))
+            }
+        });
+        setup.failed = outcome.err();
+    }
+}
+
+/// The arguments of a batch, one by one.
+pub(super) struct Arguments<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Arguments<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first_chunk::<4>()?;
+        let (argument, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        self.0 = rest;
+        Some(argument)
+    }
+}
+
+/// A buffer that has become larger than this is not kept for the next time.
+const KEEP: usize = 1 << 20;
+
+/// Frees a buffer that one large value has made large.
+pub(super) fn keep_small(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEEP {
+        *buffer = Vec::new();
+    }
+}
+
+/// With nothing to do, lets others run before it looks for more: the pool's own threads, which have to get the next tasks ready, may be waiting
+/// for this very core. (`recv` would spin on it first.)
+fn give_way(tasks: &ring::Receiver) {
+    for _ in 0..YIELDS {
+        if tasks.has_bytes() {
+            break;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// How often to give way before waiting: some microseconds where nobody else wants the core.
+const YIELDS: u32 = 32;
+
+/// The function that a worker process runs. It ends when its ring of tasks is closed and empty.
+pub(super) fn work(begin: Begin) {
+    let Begin { mut tasks, results, board, initialiser } = begin;
+    let log = Log::new(board);
+    let mut batch = Batch {
+        arguments: Vec::new(),
+        results,
+        log,
+        single: true,
+        result: Vec::new(),
+        message: Vec::new(),
+    };
+    if let Some((entry, argument)) = initialiser {
+        let mut setup = Setup { argument, failed: None };
+        entry.call(&mut setup);
+        if let Some(panic) = setup.failed {
+            batch.finish_with(tag::NOT_READY, &panic);
+            std::process::exit(101);
+        }
+    }
+    batch.send(tag::READY, &[]);
+    loop {
+        give_way(&tasks);
+        let Ok(message) = tasks.recv(None) else {
+            break;
+        };
+        let (head, arguments) = postcard::take_from_bytes::<Head>(message)
+            .expect("the pool and its workers are the same program");
+        if !batch.log.board().begin(head.number) {
+            continue;
+        }
+        batch.arguments.clear();
+        batch.arguments.extend_from_slice(arguments);
+        batch.single = head.count == 1;
+        if !batch.single {
+            batch.log.begin(head.number, 0);
+        }
+        head.entry.call(&mut batch);
+        batch.flush();
+        for buffer in [&mut batch.arguments, &mut batch.result, &mut batch.message] {
+            keep_small(buffer);
+        }
+    }
+}

@@ -1,0 +1,655 @@
+//! Starting a process that runs a function of this program, and waiting for it.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{PidfdFlags, Signal, pidfd_open};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::init::{Call, IDENTITY, MARK, Report, Start, is_initialised, mark_of, report};
+use crate::panics::{self, Panic};
+use crate::reaper::{self, End, Started, lock};
+use crate::remote::{Entry, Remote};
+use crate::wire::{self, Packet, deadline};
+
+/// Starts a process that runs `function` with `argument`, under a default name. See [`Builder::spawn`].
+///
+/// # Errors
+///
+/// As [`Builder::spawn`].
+///
+/// ```
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     processes::init();
+///     let child = processes::spawn(|(a, b): (u32, u32)| a * b, (6, 7))?;
+///     assert_eq!(child.join()?, 42);
+///     Ok(())
+/// }
+/// ```
+pub fn spawn<F, A, T>(function: F, argument: A) -> Result<Child<T>, SpawnError>
+where
+    F: Fn(A) -> T + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    T: Serialize + DeserializeOwned,
+{
+    Builder::new(function).spawn(argument)
+}
+
+/// How a process is to be started.
+///
+/// The function is a plain `fn` or a closure that captures nothing; one that captures does not compile, because the other process has
+/// none of this one's memory. What it needs goes in as its argument.
+///
+/// ```
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     processes::init();
+///     let child = processes::Builder::new(|()| processes::current().name).name("reader").spawn(())?;
+///     assert_eq!(child.name(), "reader");
+///     assert_eq!(child.join()?, "reader");
+///     Ok(())
+/// }
+/// ```
+///
+/// ```compile_fail,E0080
+/// processes::init();
+/// let captured = 1;
+/// processes::spawn(move |n: u32| n + captured, 41);
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing is started before `spawn`"]
+pub struct Builder<F> {
+    function: F,
+    name: Option<String>,
+    inherit_stdin: bool,
+}
+
+impl<F> Builder<F> {
+    /// A process that will run `function`.
+    pub fn new<A, T>(function: F) -> Self
+    where
+        F: Fn(A) -> T + Copy + Send + 'static,
+    {
+        Self { function, name: None, inherit_stdin: false }
+    }
+
+    /// Its name, instead of `Process-N`. `ps` and `top` show the first 15 bytes.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Lets it read this process's standard input, instead of an empty one (`/dev/null`).
+    pub fn inherit_stdin(mut self) -> Self {
+        self.inherit_stdin = true;
+        self
+    }
+
+    /// Starts the process: this program again, which gets as far as [`init`](crate::init()) and runs the function there.
+    ///
+    /// It has this process's environment, arguments, working directory, standard output and error, and no other descriptor but those in its
+    /// argument. It is killed when this process ends, however that happens; when the *thread* that started it ends, nothing happens.
+    /// (A process that replaces itself by `exec` takes its children along too.)
+    /// Returns as soon as the process exists, before it has done anything; a large argument does not make it wait.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`]: `init` was not called, the argument cannot be encoded, the function is not in the executable,
+    /// or the system refuses (too many processes or descriptors, no memory). No process is left then.
+    pub fn spawn<A, T>(self, argument: A) -> Result<Child<T>, SpawnError>
+    where
+        F: Fn(A) -> T + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        T: Serialize + DeserializeOwned,
+    {
+        self.spawn_and_then(argument, None)
+    }
+
+    /// The same; `on_end` is called on the reaper's thread when the process has ended.
+    pub(crate) fn spawn_and_then<A, T>(
+        self,
+        argument: A,
+        on_end: Option<Box<dyn FnOnce(End) + Send>>,
+    ) -> Result<Child<T>, SpawnError>
+    where
+        F: Fn(A) -> T + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        T: Serialize + DeserializeOwned,
+    {
+        let entry =
+            Remote::new::<F, Run<A, T>>(self.function).map_err(|_| SpawnError::NotInExecutable)?;
+        if !is_initialised() {
+            return Err(SpawnError::NotInitialised);
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let lineage = match IDENTITY.get() {
+            None => number.to_string(),
+            Some(identity) => format!("{}:{number}", identity.lineage),
+        };
+        let name = self.name.unwrap_or_else(|| format!("Process-{lineage}"));
+        let start = Start {
+            name: name.clone(),
+            lineage,
+            parent_id: std::process::id(),
+            inherit_stdin: self.inherit_stdin,
+            entry,
+        };
+        let start =
+            postcard::to_stdvec(&start).map_err(|error| SpawnError::Encode(error.to_string()))?;
+        let mut packet = wire::encode(start, &argument).map_err(SpawnError::Encode)?;
+        // This process's copies of what travelled are closed before the child runs.
+        drop(argument);
+
+        let mut ours_to_give =
+            vec![own_pidfd()?.try_clone()?, crate::arena::descriptor()?.try_clone_to_owned()?];
+        if self.inherit_stdin {
+            ours_to_give.push(rustix::stdio::stdin().try_clone_to_owned()?);
+        }
+        packet.descriptors.splice(0..0, ours_to_give);
+
+        reaper::prepare()?;
+        let (socket, theirs) = wire::pair()?;
+        let mark =
+            mark_of(theirs.as_fd()).ok_or_else(|| io::Error::other("a socket without an inode"))?;
+        // Into the socket's buffer: the child finds it there.
+        wire::send(socket.as_fd(), &packet, None)?;
+        drop(packet);
+        let started = on_starter(move || exec(theirs, &mark, name, on_end))??;
+        Ok(Child { started, answer: Mutex::new(Answer::Awaited(socket)), result: PhantomData })
+    }
+}
+
+/// The numbers in default names.
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// Runs something on the thread that starts all processes.
+///
+/// The kernel can kill a child when its parent dies, even one that is stopped and cannot look for itself, but it takes the parent's *thread*
+/// for the parent. So all children are started by one thread, which lives as long as the process.
+fn on_starter<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    type Job = Box<dyn FnOnce() + Send>;
+    static STARTER: Mutex<Option<mpsc::Sender<Job>>> = Mutex::new(None);
+
+    let (answer, answered) = mpsc::sync_channel(1);
+    let job: Job = Box::new(move || drop(answer.send(job())));
+    let gone = || io::Error::other("the thread that starts processes is gone");
+    {
+        let mut starter = lock(&STARTER);
+        if starter.is_none() {
+            let (sender, jobs) = mpsc::channel::<Job>();
+            let work = move || jobs.into_iter().for_each(|job| drop(panics::catch(job)));
+            thread::Builder::new().name("starter".to_owned()).spawn(work)?;
+            *starter = Some(sender);
+        }
+        starter.as_ref().map(|starter| starter.send(job)).transpose().map_err(|_| gone())?;
+    }
+    answered.recv().map_err(|_| gone())
+}
+
+/// Starts this program again with the socket as its standard input.
+fn exec(
+    socket: OwnedFd,
+    mark: &str,
+    name: String,
+    on_end: Option<Box<dyn FnOnce(End) + Send>>,
+) -> io::Result<Arc<Started>> {
+    let mut arguments = std::env::args_os();
+    // No `pre_exec`, which would make this a `fork` and not a `posix_spawn`: what happens in between takes no lock of this process.
+    let mut command = Command::new("/proc/self/exe");
+    if let Some(program) = arguments.next() {
+        command.arg0(program);
+    }
+    command.args(arguments).env(MARK, mark).envs(util::timeline::env()).stdin(Stdio::from(socket));
+    let mut child = command.spawn()?;
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let opened =
+        pid.ok_or(rustix::io::Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    let registered = opened.map_err(io::Error::from).and_then(|pidfd| {
+        let started = Arc::new(Started::new(child.id(), name, pidfd, on_end));
+        reaper::register(&started)?;
+        Ok(started)
+    });
+    if registered.is_err() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    registered
+}
+
+/// This process's descriptor of itself, by which its children learn of its end.
+fn own_pidfd() -> io::Result<&'static OwnedFd> {
+    static OWN: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(own) = OWN.get() {
+        return Ok(own);
+    }
+    let own = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+    Ok(OWN.get_or_init(|| own))
+}
+
+/// What the child does with a function of these types.
+struct Run<A, T>(PhantomData<fn(A) -> T>);
+
+impl<F, A, T> Entry<F, Call> for Run<A, T>
+where
+    F: Fn(A) -> T,
+    A: DeserializeOwned,
+    T: Serialize,
+{
+    fn run(function: F, call: &mut Call) {
+        let Packet { bytes, descriptors } = std::mem::take(&mut call.argument);
+        let argument = match panics::catch(|| wire::decode::<A>(&bytes[call.at..], descriptors)) {
+            Ok(Ok(argument)) => argument,
+            Ok(Err(error)) => return call.answer = report(&Report::Argument(error)),
+            Err(panic) => return call.answer = report(&Report::Panicked(panic)),
+        };
+        drop(bytes);
+        // The result is encoded and dropped inside as well: both run code of the caller's.
+        let answer =
+            panics::catch(|| wire::encode(report(&Report::Returned).bytes, &function(argument)));
+        call.answer = match answer {
+            Ok(Ok(packet)) => packet,
+            Ok(Err(error)) => report(&Report::Result(error)),
+            Err(panic) => report(&Report::Panicked(panic)),
+        };
+    }
+}
+
+/// A process that was started, and the result it will have.
+///
+/// Dropping it leaves the process running; it is reaped when it ends, so no zombie stays. As a descriptor ([`AsFd`]) it is the process's pidfd: readable once the process
+/// has ended, so it can be waited for together with others, by [`pipe::wait`](crate::pipe::wait) or by `poll`.
+pub struct Child<T> {
+    started: Arc<Started>,
+    answer: Mutex<Answer>,
+    result: PhantomData<fn() -> T>,
+}
+
+/// What is known of a child's answer.
+enum Answer {
+    /// It is or will be in this socket.
+    Awaited(OwnedFd),
+    /// The result, encoded from this position on.
+    Returned(Packet, usize),
+    Failed(JoinError),
+}
+
+impl<T: DeserializeOwned> Child<T> {
+    /// Waits until the process has ended, and returns the function's result. May be called again, from any thread, with the same outcome.
+    ///
+    /// What the process wrote to its standard output is written when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]: it panicked, exited or was killed before the function returned, or the result could not travel.
+    pub fn join(&self) -> Result<T, JoinError> {
+        self.join_until(None)
+    }
+
+    /// Waits like [`join`](Self::join), but not longer than `timeout`; [`Duration::ZERO`] does not wait at all.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::TimedOut`] if it still runs then (it goes on running); else as [`join`](Self::join).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use processes::JoinError;
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     processes::init();
+    ///     let child = processes::spawn(|()| std::thread::sleep(Duration::from_secs(60)), ())?;
+    ///     assert_eq!(child.join_timeout(Duration::ZERO), Err(JoinError::TimedOut));
+    ///     child.kill()?;
+    ///     assert_eq!(child.join(), Err(JoinError::Killed { signal: 9 }));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn join_timeout(&self, timeout: Duration) -> Result<T, JoinError> {
+        self.join_until(deadline(timeout))
+    }
+
+    fn join_until(&self, deadline: wire::Deadline) -> Result<T, JoinError> {
+        let end = match self.started.wait(deadline) {
+            Ok(Some(end)) => end,
+            Ok(None) => return Err(JoinError::TimedOut),
+            Err(error) => return Err(JoinError::Io(error.kind())),
+        };
+        let mut answer = lock(&self.answer);
+        if let Answer::Awaited(socket) = &*answer {
+            *answer = received(socket, end);
+        }
+        match &*answer {
+            Answer::Awaited(_) => unreachable!("it was received just now"),
+            Answer::Failed(error) => Err(error.clone()),
+            Answer::Returned(packet, at) => {
+                let packet = packet.try_clone().map_err(|error| JoinError::Io(error.kind()))?;
+                wire::decode(&packet.bytes[*at..], packet.descriptors).map_err(JoinError::Decode)
+            }
+        }
+    }
+}
+
+/// The answer of a process that has ended: all it will ever send has been sent.
+fn received(socket: &OwnedFd, end: End) -> Answer {
+    let packet = match wire::receive(socket.as_fd(), deadline(Duration::ZERO)) {
+        Ok(Some(packet)) => packet,
+        Ok(None) => return Answer::Failed(JoinError::from(end)),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            return Answer::Failed(JoinError::from(end));
+        }
+        Err(error) => return Answer::Failed(JoinError::Io(error.kind())),
+    };
+    let total = packet.bytes.len();
+    match postcard::take_from_bytes::<Report>(&packet.bytes) {
+        Ok((Report::Returned, rest)) => {
+            let at = total - rest.len();
+            Answer::Returned(packet, at)
+        }
+        Ok((Report::Panicked(panic), _)) => Answer::Failed(panic.into()),
+        Ok((Report::Argument(error) | Report::Setup(error), _)) => {
+            Answer::Failed(JoinError::NotRun(error))
+        }
+        Ok((Report::Result(error), _)) => Answer::Failed(JoinError::Encode(error)),
+        Err(error) => Answer::Failed(JoinError::Decode(error.to_string())),
+    }
+}
+
+impl<T> Child<T> {
+    /// Its process id. Once it has ended, the system may give the number to another process; no method here is misled by that.
+    pub fn id(&self) -> u32 {
+        self.started.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.started.name
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_alive(&self) -> bool {
+        self.started.end().is_none()
+    }
+
+    /// How it ended: 0 after the function returned, 101 after a panic, the number it gave to [`std::process::exit`], or a signal.
+    ///
+    /// `None` while it runs, and also if the status was lost because this program ignores `SIGCHLD` or waits for any child itself.
+    ///
+    /// ```
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     processes::init();
+    ///     let child = processes::spawn(|code: i32| -> () { std::process::exit(code) }, 3)?;
+    ///     assert_eq!(child.join(), Err(processes::JoinError::Exited { code: 3 }));
+    ///     assert_eq!(child.exit_status().and_then(|status| status.code()), Some(3));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        match self.started.end()? {
+            End::Status(status) => Some(status),
+            End::Unknown => None,
+        }
+    }
+
+    /// Asks it to end (`SIGTERM`). Does not wait; nothing happens if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not permit it: the process has become another user's.
+    pub fn terminate(&self) -> io::Result<()> {
+        self.started.signal(Signal::TERM)
+    }
+
+    /// Ends it (`SIGKILL`). Does not wait; nothing happens if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not permit it: the process has become another user's.
+    pub fn kill(&self) -> io::Result<()> {
+        self.started.signal(Signal::KILL)
+    }
+}
+
+impl<T> AsFd for Child<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.started.as_fd()
+    }
+}
+
+impl<T> fmt::Debug for Child<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child")
+            .field("id", &self.started.id)
+            .field("name", &self.started.name)
+            .field("alive", &self.is_alive())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A living process that this one started, whoever holds its [`Child`]; see [`active_children`].
+#[derive(Clone)]
+pub struct ActiveChild {
+    started: Arc<Started>,
+}
+
+impl ActiveChild {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.started.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.started.name
+    }
+
+    /// Whether it has not ended since.
+    pub fn is_alive(&self) -> bool {
+        self.started.end().is_none()
+    }
+
+    /// Asks it to end (`SIGTERM`); as [`Child::terminate`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::terminate`].
+    pub fn terminate(&self) -> io::Result<()> {
+        self.started.signal(Signal::TERM)
+    }
+
+    /// Ends it (`SIGKILL`); as [`Child::kill`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::kill`].
+    pub fn kill(&self) -> io::Result<()> {
+        self.started.signal(Signal::KILL)
+    }
+}
+
+impl AsFd for ActiveChild {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.started.as_fd()
+    }
+}
+
+impl fmt::Debug for ActiveChild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveChild").field("id", &self.id()).field("name", &self.name()).finish()
+    }
+}
+
+/// The living processes that this one started, the oldest first: those of pools too, and those whose [`Child`] was dropped.
+///
+/// ```
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     processes::init();
+///     let child = processes::spawn(|()| -> () { loop { std::thread::park() } }, ())?;
+///     assert_eq!(processes::active_children()[0].id(), child.id());
+///     child.kill()?;
+///     let _ = child.join();
+///     assert!(processes::active_children().is_empty());
+///     Ok(())
+/// }
+/// ```
+pub fn active_children() -> Vec<ActiveChild> {
+    reaper::living().into_iter().map(|started| ActiveChild { started }).collect()
+}
+
+/// What a process knows of itself; see [`current`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// `MainProcess`, or the name it was started under.
+    pub name: String,
+    /// Its process id.
+    pub id: u32,
+    /// The id of the process that started it; `None` in the main process, which this library did not start.
+    pub parent_id: Option<u32>,
+}
+
+/// The process this is called in.
+///
+/// ```
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     processes::init();
+///     assert_eq!(processes::current().name, "MainProcess");
+///     let child = processes::spawn(|()| processes::current().parent_id, ())?;
+///     assert_eq!(child.join()?, Some(std::process::id()));
+///     Ok(())
+/// }
+/// ```
+pub fn current() -> Current {
+    let identity = IDENTITY.get();
+    Current {
+        name: identity.map_or_else(|| "MainProcess".to_owned(), |identity| identity.name.clone()),
+        id: std::process::id(),
+        parent_id: identity.map(|identity| identity.parent_id),
+    }
+}
+
+/// Why a process could not be started. None is left running.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The program has not called [`init`](crate::init()), so a child could not find out that it is one.
+    NotInitialised,
+    /// The argument could not be encoded; the reason.
+    Encode(String),
+    /// The function is in a shared library, not in the program's executable, and its address there cannot be told to another process.
+    NotInExecutable,
+    /// The system refused.
+    Io(io::Error),
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInitialised => f.write_str(
+                "no process can be started before `processes::init()`: make it the first statement of `main` \
+                 (in tests: `processes::init_tests!();` at the top of the file)",
+            ),
+            Self::Encode(reason) => write!(f, "the argument cannot be encoded: {reason}"),
+            Self::NotInExecutable => f.write_str("the function is not in the program's executable"),
+            Self::Io(error) => write!(f, "the process cannot be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SpawnError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for SpawnError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Why a process has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// It has not ended within the time given. It goes on running.
+    TimedOut,
+    /// The function panicked.
+    Panicked {
+        /// What the panic said.
+        message: String,
+        /// `file:line:column`.
+        location: String,
+    },
+    /// The process exited before the function returned ([`std::process::exit`]).
+    Exited {
+        /// The exit code, 0 to 255.
+        code: i32,
+    },
+    /// A signal killed it before the function returned.
+    Killed {
+        /// The signal's number: 9 is `SIGKILL`, 15 is `SIGTERM`, 11 is `SIGSEGV`.
+        signal: i32,
+    },
+    /// The function did not run: the argument could not be decoded, or the process could not set itself up; the reason.
+    NotRun(String),
+    /// The result could not be encoded; the reason.
+    Encode(String),
+    /// The result could not be decoded; the reason.
+    Decode(String),
+    /// It ended without a result, and its exit status was taken by somebody else: this program ignores `SIGCHLD` or waits for any child.
+    StatusLost,
+    /// The system refused to wait or to receive.
+    Io(io::ErrorKind),
+}
+
+impl From<Panic> for JoinError {
+    fn from(Panic { message, location }: Panic) -> Self {
+        Self::Panicked { message, location }
+    }
+}
+
+impl From<End> for JoinError {
+    fn from(end: End) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        match end {
+            End::Unknown => Self::StatusLost,
+            End::Status(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => Self::Exited { code },
+                (None, signal) => Self::Killed { signal: signal.unwrap_or(0) },
+            },
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("the process has not ended yet"),
+            Self::Panicked { message, location } => {
+                write!(f, "the process panicked at {location}: {message}")
+            }
+            Self::Exited { code } => {
+                write!(f, "the process exited with code {code} before its function returned")
+            }
+            Self::Killed { signal } => write!(f, "the process was killed by signal {signal}"),
+            Self::NotRun(reason) => write!(f, "the process could not run its function: {reason}"),
+            Self::Encode(reason) => write!(f, "the process's result cannot be encoded: {reason}"),
+            Self::Decode(reason) => write!(f, "the process's result cannot be decoded: {reason}"),
+            Self::StatusLost => {
+                f.write_str("the process ended, and somebody else took its exit status")
+            }
+            Self::Io(kind) => write!(f, "the process's result cannot be received: {kind}"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}

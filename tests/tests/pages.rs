@@ -114,7 +114,7 @@ fn the_index_says_what_the_headers_say() {
 fn the_chinese_index_has_the_same_cases() {
     for chapter in checks::chapters().unwrap() {
         let page = read(&chapter.join("README.zh-CN.md"));
-        let rows: Vec<&str> = page.lines().filter(|line| line.contains("](examples/")).collect();
+        let rows: Vec<&str> = page.lines().filter(|line| line.contains("examples/")).collect();
         let expected = of_chapter(&chapter);
         assert_eq!(rows.len(), expected.len(), "as many rows as cases");
         for (row, entry) in rows.iter().zip(expected) {

@@ -1,0 +1,26 @@
+"""multiprocessing.Queue: one putter, one getter, 1 MiB an item. Prints seconds for one item."""
+
+import multiprocessing as mp
+import time
+
+ITEMS = 1000
+SIZE = 1 << 20
+
+
+def put(queue):
+    item = bytes(SIZE)
+    for _ in range(ITEMS):
+        queue.put(item)
+
+
+if __name__ == "__main__":
+    queue = mp.Queue(4)
+    putter = mp.Process(target=put, args=(queue,))
+    putter.start()
+    assert len(queue.get()) == SIZE
+    start = time.perf_counter()
+    for _ in range(ITEMS - 1):
+        assert len(queue.get()) == SIZE
+    rate = (ITEMS - 1) / (time.perf_counter() - start)
+    putter.join()
+    print(1 / rate)

@@ -364,11 +364,20 @@ impl Receiver {
     ///
     /// [`RingError::Closed`] when the ring is closed and all that was sent whole has been received; [`RingError::TimedOut`].
     pub fn recv(&mut self, deadline: Option<Instant>) -> Result<&[u8], RingError> {
+        self.recv_spinning(futex::spins(), deadline)
+    }
+
+    /// As [`recv`](Self::recv), looking for `spins` pauses before it sleeps: few, where somebody else needs the core to get the next message ready.
+    pub(crate) fn recv_spinning(
+        &mut self,
+        spins: u32,
+        deadline: Option<Instant>,
+    ) -> Result<&[u8], RingError> {
         loop {
             if self.advance()? {
                 return Ok(&self.message);
             }
-            if futex::spin_until(futex::spins(), || {
+            if futex::spin_until(spins, || {
                 self.shared.header().tail.load(Ordering::Relaxed) != self.head
             }) {
                 continue;

@@ -54,7 +54,7 @@ use worker::{RunSetup, RunTasks};
 /// Batches a `map` makes for each worker, unless told otherwise, so that they end at about the same time.
 const BATCHES_A_WORKER: usize = 16;
 /// Tasks a batch has at most, unless told otherwise: enough that what it costs to send it does not count.
-const LARGEST_BATCH: usize = 2048;
+const LARGEST_BATCH: usize = 16384;
 /// Bytes of arguments after which a batch is full, however few they are.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Batches for each worker that an `imap` has under way.

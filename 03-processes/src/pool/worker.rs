@@ -187,19 +187,9 @@ pub(super) fn keep_small(buffer: &mut Vec<u8>) {
     }
 }
 
-/// With nothing to do, lets others run before it looks for more: the pool's own threads, which have to get the next tasks ready, may be waiting
-/// for this very core. (`recv` would spin on it first.)
-fn give_way(tasks: &ring::Receiver) {
-    for _ in 0..YIELDS {
-        if tasks.has_bytes() {
-            break;
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// How often to give way before waiting: some microseconds where nobody else wants the core.
-const YIELDS: u32 = 32;
+/// How long a worker looks for its next tasks before it sleeps, in pauses of the processor: briefly, since the pool's own threads, which have to get
+/// them ready, may need this very core.
+const SPINS: u32 = 100;
 
 /// The function that a worker process runs. It ends when its ring of tasks is closed and empty.
 pub(super) fn work(begin: Begin) {
@@ -222,11 +212,7 @@ pub(super) fn work(begin: Begin) {
         }
     }
     batch.send(tag::READY, &[]);
-    loop {
-        give_way(&tasks);
-        let Ok(message) = tasks.recv(None) else {
-            break;
-        };
+    while let Ok(message) = tasks.recv_spinning(SPINS, None) {
         let (head, arguments) = postcard::take_from_bytes::<Head>(message)
             .expect("the pool and its workers are the same program");
         if !batch.log.board().begin(head.number) {

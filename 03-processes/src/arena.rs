@@ -388,6 +388,23 @@ impl Range {
         assert!(offset + len <= self.0.len, "only within the range");
         arena()?.punch_bytes(self.0.offset + offset, len)
     }
+
+    /// The bytes of it that take memory.
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> io::Result<u64> {
+        use rustix::fs::{SeekFrom, seek};
+        let file = &arena()?.own;
+        let end = self.0.offset + self.0.len;
+        let (mut used, mut at) = (0, self.0.offset);
+        while let Ok(data) = seek(file, SeekFrom::Data(at)) // an error: there is no more
+            && data < end
+        {
+            let hole = seek(file, SeekFrom::Hole(data))?.min(end);
+            used += hole - data;
+            at = hole;
+        }
+        Ok(used)
+    }
 }
 
 thread_local! {

@@ -23,9 +23,10 @@ type Measure = fn(usize) -> f64;
 struct Row {
     name: &'static str,
     script: &'static str,
-    /// What each side repeats, so that a turn takes about a second.
+    /// How many, so that a turn takes about a second.
     count: usize,
-    python_count: usize,
+    /// What Python's program is told: how many, or how large an item is.
+    python_argument: usize,
     ours: Measure,
     ipc: Option<Measure>,
     /// The ratios that are promised, to Python and to `ipc-channel`.
@@ -44,7 +45,7 @@ impl Row {
             name,
             script,
             count: counts.0,
-            python_count: counts.1,
+            python_argument: counts.1,
             ours,
             ipc: None,
             floors: (floor, None),
@@ -60,9 +61,9 @@ const ROWS: [Row; 9] = [
     Row::new("start and join a process", "process_start_join.py", (300, 10), start_and_join, 15.0),
     Row::new("queue, small integers", "queue_int.py", (2_000_000, 0), queue::<u64>, 25.0)
         .beside(ipc::<u64>, 20.0),
-    Row::new("queue, 64 bytes", "queue_64.py", (2_000_000, 0), queue::<Text<64>>, 50.0)
+    Row::new("queue, 64 bytes", "queue_bytes.py", (2_000_000, 64), queue::<Text<64>>, 50.0)
         .beside(ipc::<Text<64>>, 20.0),
-    Row::new("queue, 1 MiB", "queue_1M.py", (3000, 0), queue::<Text<MIB>>, 4.0)
+    Row::new("queue, 1 MiB", "queue_bytes.py", (3000, MIB), queue::<Text<MIB>>, 4.0)
         .beside(ipc::<Text<MIB>>, 1.0),
     Row::new("queue, two and two", "queue_two.py", (1_000_000, 0), queue_two, 15.0),
     Row::new(
@@ -282,7 +283,7 @@ fn python(row: &Row) -> Option<f64> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/compare-python.d");
     let mut command = Command::new("python3");
     let output =
-        command.arg(folder.join(row.script)).arg(row.python_count.to_string()).output().ok()?;
+        command.arg(folder.join(row.script)).arg(row.python_argument.to_string()).output().ok()?;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {said}", row.script);
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -82,18 +82,11 @@ fn run_in(command: &mut Command, folder: &Path, mark: &str) -> Result<Outcome, S
         command.env_remove("TIMELINE");
     }
     let mut child = command.spawn().map_err(|e| format!("cannot start {command:?}: {e}"))?;
-    let started = Instant::now();
-    let status = loop {
-        match child.try_wait().map_err(error)? {
-            Some(status) => break status,
-            None if started.elapsed() > TIME_LIMIT => {
-                kill_all(mark);
-                child.kill().and_then(|()| child.wait()).map_err(error)?;
-                let said = fs::read_to_string(&stdout).unwrap_or_default();
-                return Err(format!("not over after {TIME_LIMIT:?}; it had printed:\n{said}"));
-            }
-            None => thread::sleep(Duration::from_millis(2)),
-        }
+    let Some(status) = wait(&mut child).map_err(error)? else {
+        kill_all(mark);
+        child.kill().and_then(|()| child.wait()).map_err(error)?;
+        let said = fs::read_to_string(&stdout).unwrap_or_default();
+        return Err(format!("not over after {TIME_LIMIT:?}; it had printed:\n{said}"));
     };
     let read = |path: PathBuf| fs::read(path).map(|b| String::from_utf8_lossy(&b).into_owned());
     Ok(Outcome {
@@ -101,6 +94,26 @@ fn run_in(command: &mut Command, folder: &Path, mark: &str) -> Result<Outcome, S
         stdout: read(stdout).map_err(error)?,
         stderr: read(stderr).map_err(error)?,
     })
+}
+
+/// How `process` ended, once it has.
+///
+/// # Panics
+///
+/// If it has not within the [`TIME_LIMIT`], or cannot be waited for.
+pub fn ended(process: &mut Child) -> ExitStatus {
+    wait(process).expect("it can be waited for").expect("it ends in time")
+}
+
+fn wait(process: &mut Child) -> io::Result<Option<ExitStatus>> {
+    let started = Instant::now();
+    while started.elapsed() < TIME_LIMIT {
+        if let Some(status) = process.try_wait()? {
+            return Ok(Some(status));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(None)
 }
 
 /// Kills all processes whose environment has `mark`, and tells their numbers and names.

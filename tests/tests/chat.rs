@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Only reached when something is wrong.
@@ -48,14 +48,7 @@ impl Chat {
     }
 
     fn ends(&mut self) -> ExitStatus {
-        let started = Instant::now();
-        loop {
-            match self.process.try_wait().unwrap() {
-                Some(status) => return status,
-                None if started.elapsed() > DEADLINE => panic!("the chat does not end"),
-                None => thread::sleep(Duration::from_millis(2)),
-            }
-        }
+        checks::run::ended(&mut self.process)
     }
 }
 

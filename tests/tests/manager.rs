@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Only reached when something is wrong.
@@ -49,14 +49,7 @@ impl Program {
     }
 
     fn ends(&mut self) -> Option<i32> {
-        let started = Instant::now();
-        loop {
-            match self.process.try_wait().unwrap() {
-                Some(status) => return status.code(),
-                None if started.elapsed() > DEADLINE => panic!("it does not end"),
-                None => thread::sleep(Duration::from_millis(2)),
-            }
-        }
+        checks::run::ended(&mut self.process).code()
     }
 }
 

@@ -292,6 +292,12 @@ impl ByteQueue {
         if self.capacity() == 0 { len } else { len.min(self.capacity()) }
     }
 
+    /// The bytes of memory it takes.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> u64 {
+        self.range.used().unwrap()
+    }
+
     /// How many items were ever put, and got.
     #[cfg(test)]
     pub(super) fn counts(&self) -> (u64, u64) {

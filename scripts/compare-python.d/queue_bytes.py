@@ -1,10 +1,11 @@
-"""multiprocessing.Queue: one putter, one getter, 1 MiB an item. Prints seconds for one item."""
+"""multiprocessing.Queue: one putter, one getter, items of so many bytes. Prints seconds for one item."""
 
 import multiprocessing as mp
+import sys
 import time
 
-ITEMS = 1000
-SIZE = 1 << 20
+SIZE = int(sys.argv[1])
+ITEMS, CAPACITY = (100_000, 1000) if SIZE < 1 << 20 else (1000, 4)
 
 
 def put(queue):
@@ -14,13 +15,12 @@ def put(queue):
 
 
 if __name__ == "__main__":
-    queue = mp.Queue(4)
+    queue = mp.Queue(CAPACITY)
     putter = mp.Process(target=put, args=(queue,))
     putter.start()
     assert len(queue.get()) == SIZE
     start = time.perf_counter()
     for _ in range(ITEMS - 1):
         assert len(queue.get()) == SIZE
-    rate = (ITEMS - 1) / (time.perf_counter() - start)
+    print((time.perf_counter() - start) / (ITEMS - 1))
     putter.join()
-    print(1 / rate)

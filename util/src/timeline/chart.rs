@@ -152,7 +152,12 @@ impl Chart {
         }
         Chart {
             length: last.max(1),
-            processes: processes.into_iter().map(|p| p.finish(last)).collect(),
+            // One that ended before it had anything to draw is not drawn.
+            processes: processes
+                .into_iter()
+                .filter(|process| !process.rows.is_empty())
+                .map(|process| process.finish(last))
+                .collect(),
         }
     }
 
@@ -353,6 +358,12 @@ pub(super) mod tests {
         let chart = Chart::from_record(&record);
         let lanes: Vec<_> = chart.rows().map(|row| row.lanes[0].len()).collect();
         assert_eq!(lanes, [2, 1]);
+    }
+
+    #[test]
+    fn a_process_that_only_ended_is_not_drawn() {
+        let chart = Chart::from_record("1\t1\trow\t0\tmain\n2\t9\tended\n3\t1\tended\n");
+        assert_eq!(chart.processes.iter().map(|p| p.id).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

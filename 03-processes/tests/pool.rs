@@ -510,17 +510,18 @@ fn a_death_in_a_chunk_loses_one_task() {
 }
 
 fn a_task_may_run_again() {
-    let folder = tempfile::tempdir().unwrap();
-    // Deadly the first time only.
-    let once = |path: std::path::PathBuf| {
-        let first = std::fs::OpenOptions::new().write(true).create_new(true).open(path).is_ok();
-        die_if(first)
+    // Deadly the first time only: whoever takes the token dies of it.
+    let once = |token: Queue<()>| die_if(token.try_get().is_ok());
+    let token = || {
+        let token = Queue::unbounded().unwrap();
+        token.put(&()).unwrap();
+        token
     };
     let pool = pool(2);
-    let paths = (0..6).map(|n| folder.path().join(n.to_string()));
-    let results = pool.options().may_run_again().chunk(2).map_each(once, paths.clone());
+    let tokens: Vec<_> = (0..6).map(|_| token()).collect();
+    let results = pool.options().may_run_again().chunk(2).map_each(once, tokens.clone());
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    let error = pool.apply(once, folder.path().join("another")).unwrap_err();
+    let error = pool.apply(once, token()).unwrap_err();
     assert_eq!(error, TaskError::WorkerLost { signal: Some(9) });
 }
 

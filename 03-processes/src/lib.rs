@@ -68,7 +68,8 @@
 //! - A pool loses the task that a dying worker was in, and no other; nothing ever waits for the dead.
 //! - A manager's item is on lease until it is acknowledged: a worker that dies gives it back.
 //!
-//! What is not promised: a process that leaves the tree on purpose (a daemon that forks twice) is out of reach; and a process that is killed runs no destructors,
+//! What is not promised: a process that leaves the tree on purpose (a daemon that forks twice) is out of reach; one that is *stopped* (`SIGSTOP`) before it has reached
+//! [`init`](init()), in its first milliseconds, learns of its parent's death only when it is continued; and a process that is killed runs no destructors,
 //! so what it was to delete stays.
 #![deny(unsafe_code)]
 

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Stat, helper, is_gone, open_descriptors, wait_until};
-use processes::{Builder, JoinError, SpawnError, active_children, current, spawn};
+use processes::{Builder, JoinError, Queue, SpawnError, active_children, current, spawn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 tests!([
@@ -374,8 +374,14 @@ fn the_thread_that_started_it_may_end() {
 
 /// Starts two children which start one child each, and says their ids once all are there.
 fn family() {
+    fn grandchild(begun: Queue<()>) {
+        begun.put(&()).unwrap();
+        sleep_for_ever(());
+    }
     fn parent(_: ()) {
-        let child = spawn(sleep_for_ever, ()).unwrap();
+        let begun = Queue::unbounded().unwrap();
+        let child = spawn(grandchild, begun.clone()).unwrap();
+        begun.get().unwrap();
         println!("{}\n{}", std::process::id(), child.id());
         child.join().unwrap_err();
     }

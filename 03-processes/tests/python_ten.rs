@@ -86,7 +86,7 @@ fn a_blocked_getter_terminated() {
     assert_eq!(getter.join_timeout(SOON), Ok(8));
 }
 
-/// Python: what it had put is in a thread of its own and goes with it; killed in the middle of a write, it leaves the lock taken and half an item.
+/// Python: what it had put is in a thread of its own and goes with it; killed in the middle of a write, it leaves the lock taken.
 fn a_putter_killed() {
     let queue = Queue::<(u32, String)>::bounded(1000).unwrap();
     for round in 0..20_u32 {
@@ -136,7 +136,7 @@ fn owner_of_everything() {
     task.get().unwrap();
 }
 
-/// Python: its children and the pool's workers live on as orphans.
+/// Python: its children live on as orphans, and workers of its pool too.
 fn the_parent_killed() {
     let mut owner = helper("owner_of_everything").stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(owner.stdout.take().unwrap()).lines().take(4);
@@ -203,7 +203,7 @@ impl Serialize for Never {
     }
 }
 
-/// Python: `put` succeeds, a thread prints the error, the item is gone, and the count of a bounded queue is wrong from then on.
+/// Python: `put` succeeds, a thread prints the error later, and the item is gone.
 fn a_value_that_cannot_be_encoded() {
     let queue = Queue::<Result<u32, Never>>::bounded(2).unwrap();
     (0..5).for_each(|_| assert!(matches!(queue.put(&Err(Never)), Err(PutError::Encode(_)))));
@@ -224,7 +224,7 @@ fn a_value_that_cannot_be_encoded() {
     assert!(active_children().len() == 1);
 }
 
-/// Python: `put` then `get_nowait` says `Empty`, for the item is still with the thread that writes it; `qsize` and `empty` say so too.
+/// Python: `put` then `get_nowait` says `Empty`, for the item is still with the thread that writes it; `empty` says so too (`qsize` does not).
 fn put_then_get_at_once() {
     let queue = Queue::<u32>::bounded(10).unwrap();
     let start = Instant::now();

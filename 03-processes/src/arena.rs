@@ -27,7 +27,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
@@ -37,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mapping::{Mapping, shared_struct};
 use crate::robust::RobustMutex;
+use crate::sync::lock;
 
 /// "processes, layout 1".
 const MAGIC: u64 = u64::from_ne_bytes(*b"procs\x00\x00\x01");
@@ -460,11 +461,6 @@ impl Drop for Hold {
         }
         arena.release_arrived(&mut held);
     }
-}
-
-/// No code that can panic in the middle of a change runs under these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

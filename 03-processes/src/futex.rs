@@ -19,7 +19,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -27,11 +27,6 @@ use nix::libc;
 /// Whether a deadline (if there is one) has passed.
 pub(crate) fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| Instant::now() >= deadline)
-}
-
-/// The instant `timeout` from now; `None`, which is "never", when it lies beyond what the clock can say.
-pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
 }
 
 /// Sleeps while `word` holds `expected`, until somebody wakes it, or `deadline` (on the monotonic clock; `None` is

@@ -89,6 +89,7 @@ mod reaper;
 mod remote;
 pub mod ring;
 mod robust;
+mod sync;
 mod wire;
 
 #[doc(hidden)]

@@ -43,7 +43,8 @@ use rustix::event::{PollFd, PollFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::wire::{self, Deadline, deadline};
+use crate::sync::deadline_after;
+use crate::wire::{self, Deadline};
 
 /// The sending end of a one-way pipe for messages of type `T`.
 pub struct Sender<T> {
@@ -144,7 +145,7 @@ macro_rules! sending {
             ///
             /// [`SendError::TimedOut`] if it is still full then, else as [`send`](Self::send).
             pub fn send_timeout(&self, message: &$message, timeout: Duration) -> Result<(), SendError> {
-                send(&self.socket, message, deadline(timeout))
+                send(&self.socket, message, deadline_after(timeout))
             }
         }
     };
@@ -173,7 +174,7 @@ macro_rules! receiving {
             ///
             /// [`RecvError::TimedOut`] if there is none by then, else as [`recv`](Self::recv).
             pub fn recv_timeout(&self, timeout: Duration) -> Result<$message, RecvError> {
-                recv(&self.socket, deadline(timeout))
+                recv(&self.socket, deadline_after(timeout))
             }
         }
     };
@@ -253,7 +254,7 @@ end!(S, R => Duplex, "Duplex");
 pub fn wait(ends: &[&dyn AsFd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
     let mut fds: Vec<PollFd<'_>> =
         ends.iter().map(|end| PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)).collect();
-    wire::poll_until(&mut fds, timeout.and_then(deadline))?;
+    wire::poll_until(&mut fds, timeout.and_then(deadline_after))?;
     let ready = fds.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty());
     Ok(ready.map(|(position, _)| position).collect())
 }

@@ -17,9 +17,10 @@ use serde::de::DeserializeOwned;
 
 use crate::init::{Call, IDENTITY, MARK, Report, Start, is_initialised, mark_of, report};
 use crate::panics::{self, Panic};
-use crate::reaper::{self, End, Started, lock};
+use crate::reaper::{self, End, Started};
 use crate::remote::{Entry, Remote};
-use crate::wire::{self, Packet, deadline};
+use crate::sync::{deadline_after, lock};
+use crate::wire::{self, Packet};
 
 /// Starts a process that runs `function` with `argument`, under a default name. See [`Builder::spawn`].
 ///
@@ -312,7 +313,7 @@ impl<T: DeserializeOwned> Child<T> {
     /// }
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<T, JoinError> {
-        self.join_until(deadline(timeout))
+        self.join_until(deadline_after(timeout))
     }
 
     fn join_until(&self, deadline: wire::Deadline) -> Result<T, JoinError> {
@@ -338,7 +339,7 @@ impl<T: DeserializeOwned> Child<T> {
 
 /// The answer of a process that has ended: all it will ever send has been sent.
 fn received(socket: &OwnedFd, end: End) -> Answer {
-    let packet = match wire::receive(socket.as_fd(), deadline(Duration::ZERO)) {
+    let packet = match wire::receive(socket.as_fd(), deadline_after(Duration::ZERO)) {
         Ok(Some(packet)) => packet,
         Ok(None) => return Answer::Failed(JoinError::from(end)),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {

@@ -607,7 +607,7 @@ mod tests {
     #[test]
     fn time_outs_are_kept() {
         let (mut sender, mut receiver) = create(4096).unwrap();
-        let soon = || futex::deadline_after(Duration::from_millis(60));
+        let soon = || crate::sync::deadline_after(Duration::from_millis(60));
         let start = Instant::now();
         assert_eq!(receiver.recv(soon()), Err(RingError::TimedOut));
         assert_eq!(sender.send(&[0; 9000], soon()), Err(RingError::TimedOut));

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -67,11 +67,6 @@ pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
 
 /// When a wait has to end; `None` is never.
 pub(crate) type Deadline = Option<Instant>;
-
-/// The instant `timeout` from now; one too far to count is never.
-pub(crate) fn deadline(timeout: Duration) -> Deadline {
-    Instant::now().checked_add(timeout)
-}
 
 /// Waits until one of the descriptors has one of its events, and says how many have: 0 when the deadline passed first.
 pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<usize> {
@@ -416,7 +411,10 @@ mod tests {
         let (a, _b) = pair().unwrap();
         let packet = Packet { bytes: vec![0; 1 << 20], descriptors: Vec::new() };
         let sent = (0..100)
-            .take_while(|_| send(a.as_fd(), &packet, deadline(Duration::ZERO)).is_ok())
+            .take_while(|_| {
+                send(a.as_fd(), &packet, crate::sync::deadline_after(std::time::Duration::ZERO))
+                    .is_ok()
+            })
             .count();
         assert!((1..16).contains(&sent), "{sent}");
     }

@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::wire::{self, HELLO, NONCE, Nonce, Patience, Reply, Request, Role};
 use super::{Settings, keep_alive};
-use crate::futex::deadline_after;
+use crate::sync::deadline_after;
 
 /// What is read from one connection before the others have their turn.
 const TURN: usize = 1 << 20;

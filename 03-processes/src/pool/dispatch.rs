@@ -22,8 +22,9 @@ use super::task::{Sink, TaskError, Tasks};
 use super::worker::{Begin, Head, Setup, keep_small, tag, work};
 use crate::panics::{self, Panic};
 use crate::process::{Builder, Child, SpawnError};
-use crate::reaper::{End, lock};
+use crate::reaper::End;
 use crate::remote::Remote;
+use crate::sync::lock;
 
 /// Bytes a ring holds; longer messages pass in pieces.
 const TASKS_RING: usize = 64 * 1024;

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use super::board::Records;
 use super::worker::{Arguments, Batch, tag};
 use crate::panics::{self, Panic};
-use crate::reaper::lock;
 use crate::remote::Remote;
+use crate::sync::lock;
 use crate::wire;
 
 /// Why a task has no result.
@@ -334,7 +334,7 @@ impl<T> AsyncResult<T> {
     /// }
     /// ```
     pub fn get_timeout(self, timeout: Duration) -> Result<Result<T, TaskError>, Self> {
-        self.slot.wait(wire::deadline(timeout), Option::take).ok_or(self)
+        self.slot.wait(crate::sync::deadline_after(timeout), Option::take).ok_or(self)
     }
 
     /// Whether [`get`](Self::get) would return at once.

@@ -58,7 +58,7 @@ use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::arena::{self, Range, RangeId};
-use crate::{codec, futex};
+use crate::codec;
 use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
 
 /// Why an item was not put. The queue is as it was before.
@@ -306,7 +306,7 @@ impl<T: Serialize + 'static> Queue<T> {
     ///
     /// [`PutError::TimedOut`], and those of [`put`](Self::put).
     pub fn put_timeout(&self, item: &T, timeout: Duration) -> Result<(), PutError> {
-        self.put_waiting(item, Wait::Until(futex::deadline_after(timeout)))
+        self.put_waiting(item, Wait::Until(crate::sync::deadline_after(timeout)))
     }
 
     #[inline]
@@ -360,7 +360,7 @@ impl<T: DeserializeOwned + 'static> Queue<T> {
     ///
     /// [`GetError::TimedOut`], and those of [`get`](Self::get).
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
-        self.get_waiting(Wait::Until(futex::deadline_after(timeout)))
+        self.get_waiting(Wait::Until(crate::sync::deadline_after(timeout)))
     }
 
     #[inline]

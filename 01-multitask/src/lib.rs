@@ -1,0 +1,1 @@
+//! What several cases of chapter 1 share.

@@ -1,0 +1,1 @@
+//! What several cases of chapter 4 share.

@@ -293,17 +293,24 @@ impl Over<'_> {
     #[inline]
     fn make_room(&mut self, count: usize) {
         if self.bytes.len() < self.at + count {
-            self.grow(count);
+            lengthen(self.bytes, self.at + count);
         }
     }
+}
 
-    #[cold]
-    fn grow(&mut self, count: usize) {
-        let needed = self.at + count;
-        // To all that is allocated, which grows by doubling.
-        self.bytes.reserve(needed - self.bytes.len());
-        self.bytes.resize(self.bytes.capacity(), 0);
-    }
+/// Lengthens the vector to `needed` bytes or more: to all that is allocated, which grows by doubling. (Given the vector alone, it leaves the
+/// position in a register.)
+#[cold]
+fn lengthen(bytes: &mut Vec<u8>, needed: usize) {
+    bytes.reserve(needed - bytes.len());
+    bytes.resize(bytes.capacity(), 0);
+}
+
+/// Five bytes as a number, the first one lowest.
+#[inline]
+fn word(bytes: [u8; 5]) -> u64 {
+    let [a, b, c, d, e] = bytes.map(u64::from);
+    a | b << 8 | c << 16 | d << 24 | e << 32
 }
 
 impl postcard::ser_flavors::Flavor for Over<'_> {
@@ -317,17 +324,26 @@ impl postcard::ser_flavors::Flavor for Over<'_> {
         Ok(())
     }
 
-    #[inline]
+    // Out of line, the bytes would go through memory, and their count be looked at again.
+    #[inline(always)]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        // Numbers come as a few bytes, each written a moment ago: reading them back as one word would stall. So they are put together in a register.
-        if bytes.len() <= 8 {
-            let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            self.make_room(8);
-            self.bytes[self.at..self.at + 8].copy_from_slice(&word.to_le_bytes());
-        } else {
-            self.make_room(bytes.len());
-            self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
-        }
+        // A number comes as a few bytes, each written a moment ago. To read them back as one word would stall, and a loop over them
+        // takes longer than all the rest: so they are put together in a register, by their count.
+        let word = match *bytes {
+            [a] => word([a, 0, 0, 0, 0]),
+            [a, b] => word([a, b, 0, 0, 0]),
+            [a, b, c] => word([a, b, c, 0, 0]),
+            [a, b, c, d] => word([a, b, c, d, 0]),
+            [a, b, c, d, e] => word([a, b, c, d, e]),
+            _ => {
+                self.make_room(bytes.len());
+                self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+                self.at += bytes.len();
+                return Ok(());
+            }
+        };
+        self.make_room(8);
+        self.bytes[self.at..self.at + 8].copy_from_slice(&word.to_le_bytes());
         self.at += bytes.len();
         Ok(())
     }

@@ -72,6 +72,7 @@ impl Board {
         Ok(Self { range, memory })
     }
 
+    #[inline]
     fn words(&self) -> &Words {
         self.memory.get(0)
     }
@@ -110,8 +111,9 @@ pub(super) struct Log {
     len: usize,
     batch: u64,
     first: usize,
+    /// Results before the run that the log ends with.
     count: usize,
-    /// Results in the run that the log ends with; 0 if it ends otherwise.
+    /// Results in that run; 0 if it ends otherwise.
     run: u64,
 }
 
@@ -159,7 +161,7 @@ impl Log {
             place[size - 1].store(u64::from_le_bytes(last), Ordering::Relaxed);
         }
         self.len += size;
-        self.count += 1;
+        self.count += 1 + self.run as usize;
         self.run = 0;
         words.state.store(self.epoch << 32 | self.len as u64, Ordering::Release);
         true
@@ -168,30 +170,34 @@ impl Log {
     /// Adds an empty result, as functions that return nothing have: a number that counts up. False if there is no room for it.
     #[inline]
     pub(super) fn push_empty(&mut self) -> bool {
-        if self.run == 0 && self.len == LOG {
+        if self.run == 0 {
+            return self.begin_run();
+        }
+        self.run += 1;
+        // Behind what the run's functions have done, as the length is.
+        self.board.words().log[self.len - 1]
+            .store(u64::from(RUN) << 56 | self.run, Ordering::Release);
+        true
+    }
+
+    fn begin_run(&mut self) -> bool {
+        if self.len == LOG {
             return false;
         }
         let words = self.board.words();
-        self.run += 1;
-        self.count += 1;
-        let is_new = self.run == 1;
-        let place = self.len - usize::from(!is_new);
-        // Behind what the run's functions have done, as the length is.
-        words.log[place].store(u64::from(RUN) << 56 | self.run, Ordering::Release);
-        if is_new {
-            self.len += 1;
-            words.state.store(self.epoch << 32 | self.len as u64, Ordering::Release);
-        }
+        words.log[self.len].store(u64::from(RUN) << 56 | 1, Ordering::Release);
+        (self.run, self.len) = (1, self.len + 1);
+        words.state.store(self.epoch << 32 | self.len as u64, Ordering::Release);
         true
     }
 
     /// The position after the last result.
     pub(super) fn end(&self) -> usize {
-        self.first + self.count
+        self.first + self.count + self.run as usize
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.len == 0
     }
 
     /// Appends what is in the log to `bytes`.

@@ -27,16 +27,19 @@ use crate::remote::Remote;
 use crate::sync::lock;
 
 /// Bytes a ring holds; longer messages pass in pieces.
-const TASKS_RING: usize = 64 * 1024;
+const TASKS_RING: usize = 512 * 1024;
 const RESULTS_RING: usize = 256 * 1024;
 
 /// How far ahead a worker is given tasks: so many batches, or so many bytes of arguments.
 const AHEAD: usize = 128;
-const AHEAD_BYTES: usize = 32 * 1024;
+const AHEAD_BYTES: usize = 256 * 1024;
 
 /// Where a `map` waits before it encodes more: so many batches in the queue, or so many bytes.
 const QUEUE: usize = 1024;
-const QUEUE_BYTES: usize = 4 << 20;
+const QUEUE_BYTES: usize = 16 << 20;
+
+/// Buffers that are kept: fresh ones cost the kernel's time for each of their pages.
+const SPARE: usize = 8;
 
 /// A task that may run again has killed so many workers: that is enough.
 const DEATHS_A_TASK: u32 = 3;
@@ -112,6 +115,8 @@ struct State {
     retry_at: Option<Instant>,
     next_id: u64,
     message: Vec<u8>,
+    /// Buffers of chunks that are finished, with what is in them, for chunks to come: at most [`SPARE`].
+    spare: Vec<Vec<u8>>,
 }
 
 /// What the pool, its collector and its iterators share.
@@ -331,6 +336,7 @@ impl Dispatch {
             retry_at: None,
             next_id: 1,
             message: Vec::new(),
+            spare: Vec::new(),
         };
         let dispatch = Arc::new(Self {
             plan,
@@ -388,8 +394,8 @@ impl Dispatch {
         }
     }
 
-    /// Puts tasks into the queue and hands out what can be. With `patient`, waits first while the queue is long.
-    pub(super) fn submit(&self, tasks: Tasks, patient: bool) -> Result<(), Refused> {
+    /// Puts tasks into the queue and hands out what can be. With `patient`, waits first while the queue is long. Gives a buffer for more, with anything in it.
+    pub(super) fn submit(&self, tasks: Tasks, patient: bool) -> Result<Vec<u8>, Refused> {
         let mut state = lock(&self.state);
         while patient
             && (state.queue.len() >= QUEUE || state.queue_bytes >= QUEUE_BYTES)
@@ -406,12 +412,13 @@ impl Dispatch {
         state.queue_bytes += tasks.arguments.len();
         state.queue.push_back(tasks);
         state.hand_out(self.plan.tasks_a_worker);
+        let spare = if is_gathered { state.spare.pop() } else { None };
         if is_gathered && !state.collector_looks {
             state.collector_looks = true;
             drop(state);
             self.bell.ring();
         }
-        Ok(())
+        Ok(spare.unwrap_or_default())
     }
 
     /// Nothing more is submitted.
@@ -672,7 +679,7 @@ impl Dispatch {
             progress.sink = Some(sink);
         } else {
             if progress.count > 1 {
-                self.with_worker(id, |worker| drop(worker.finish()));
+                self.finish(id);
             }
             progress.done = 0;
         }
@@ -705,6 +712,18 @@ impl Dispatch {
             worker.finish();
         }
         true
+    }
+
+    /// Takes a worker's first batch, of several tasks, off its list.
+    fn finish(&self, id: u64) {
+        let mut state = lock(&self.state);
+        let worker = state.workers.iter_mut().find(|worker| worker.id == id);
+        if let Some((_, Tasks { mut arguments, .. })) = worker.and_then(Worker::finish)
+            && state.spare.len() < SPARE
+        {
+            keep_small(&mut arguments);
+            state.spare.push(arguments);
+        }
     }
 
     fn with_worker(&self, id: u64, change: impl FnOnce(&mut Worker)) {

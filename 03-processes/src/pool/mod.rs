@@ -28,6 +28,7 @@
 //! - Workers that die again and again before any task (in the initialiser, say) break the pool: all its tasks are [`TaskError::Broken`].
 //! - When this process ends, its workers do.
 
+mod arguments;
 mod board;
 mod dispatch;
 mod task;
@@ -48,7 +49,7 @@ use crate::wire;
 
 use dispatch::{Dispatch, Initialiser, Plan};
 pub use task::{AsyncResult, TaskError};
-use task::{Errors, Mapped, Monitor, Sink, Slot, Stream, Tasks};
+use task::{Collected, Mapped, Monitor, Sink, Slot, Stream, Tasks};
 use worker::{RunSetup, RunTasks};
 
 /// Batches a `map` makes for each worker, unless told otherwise, so that they end at about the same time.
@@ -391,7 +392,7 @@ pub struct Options<'a> {
 impl<'a> Options<'a> {
     /// How many tasks of a `map` or an `imap` go to a worker in one message (0 counts as 1), as long as their arguments are not longer than 256 KiB.
     ///
-    /// Otherwise `map` makes 16 chunks for each worker if the iterator knows its length, none larger than 2048, and `imap` sends each task alone. A chunk saves time where tasks are
+    /// Otherwise `map` makes 16 chunks for each worker if the iterator knows its length, none larger than 16,384, and `imap` sends each task alone. A chunk saves time where tasks are
     /// short. It is no unit otherwise: every task has a result of its own, which arrives when it is there, and a worker's death loses the one task it was in.
     #[must_use]
     pub fn chunk(mut self, tasks: usize) -> Self {
@@ -440,12 +441,8 @@ impl<'a> Options<'a> {
         Ok(AsyncResult { slot })
     }
 
-    /// Submits everything, and waits for everything: the values and the errors, by index.
-    fn run_all<F, A, T>(
-        self,
-        function: F,
-        arguments: impl Iterator<Item = A>,
-    ) -> (Vec<Option<T>>, Errors)
+    /// Submits everything, and waits for everything.
+    fn run_all<F, A, T>(self, function: F, arguments: impl Iterator<Item = A>) -> Collected<T>
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
@@ -456,9 +453,9 @@ impl<'a> Options<'a> {
             || known.div_ceil(self.pool.workers() * BATCHES_A_WORKER).clamp(1, LARGEST_BATCH),
             NonZero::get,
         );
-        let mapped = Arc::new(Monitor::new(Mapped::<T>::with_capacity(known.min(1 << 20))));
+        let mapped = Arc::new(Monitor::new(Mapped::<T>::new()));
         match Feed::new::<F, A, T>(self, function, chunk, Arc::clone(&mapped) as _) {
-            Err(error) => return (vec![None], Errors::from([(0, error)])),
+            Err(error) => return Collected::failed(error),
             Ok(mut feed) => {
                 feed.feed(arguments);
                 mapped.lock().total = Some(feed.next);
@@ -482,12 +479,7 @@ impl<'a> Options<'a> {
         A: Serialize + DeserializeOwned,
         T: Serialize + DeserializeOwned + Send + 'static,
     {
-        let (values, mut errors) = self.run_all(function, arguments.into_iter());
-        match errors.pop_first() {
-            Some((_, error)) => Err(error),
-            // Where there is no error, there is a value.
-            None => Ok(values.into_iter().flatten().collect()),
-        }
+        self.run_all(function, arguments.into_iter()).all()
     }
 
     /// As [`Pool::map_each`].
@@ -501,13 +493,7 @@ impl<'a> Options<'a> {
         A: Serialize + DeserializeOwned,
         T: Serialize + DeserializeOwned + Send + 'static,
     {
-        let (values, mut errors) = self.run_all(function, arguments.into_iter());
-        let lost = || Err(TaskError::Broken("a result is missing".to_owned()));
-        let both = values.into_iter().enumerate();
-        both.map(|(index, value)| {
-            value.map_or_else(|| errors.remove(&index).map_or_else(lost, Err), Ok)
-        })
-        .collect()
+        self.run_all(function, arguments.into_iter()).each()
     }
 
     /// As [`Pool::imap`].
@@ -585,28 +571,10 @@ impl<'a> Feed<'a> {
         })
     }
 
-    /// Encodes an argument behind its length into the buffer from `at` on; where it ends.
-    #[inline]
-    fn encode<A: Serialize>(
-        buffer: &mut Vec<u8>,
-        at: usize,
-        argument: &A,
-    ) -> Result<usize, TaskError> {
-        let end = wire::encode_at(argument, buffer, at + 4).map_err(TaskError::Encode)?;
-        let Ok(length) = u32::try_from(end - at - 4) else {
-            return Err(TaskError::Encode("4 GiB or more".to_owned()));
-        };
-        if buffer.len() < end {
-            // Nothing was encoded, and no room made.
-            buffer.resize(end, 0);
-        }
-        buffer[at..at + 4].copy_from_slice(&length.to_le_bytes());
-        Ok(end)
-    }
-
     /// Adds an argument to the chunk; one that cannot be encoded leaves it as it was.
     fn push<A: Serialize>(&mut self, argument: &A) -> Result<(), TaskError> {
-        self.end = Self::encode(&mut self.buffer, self.end, argument)?;
+        self.end =
+            arguments::encode(&mut self.buffer, self.end, argument).map_err(TaskError::Encode)?;
         self.count += 1;
         self.next += 1;
         Ok(())
@@ -623,7 +591,7 @@ impl<'a> Feed<'a> {
                     is_over = true;
                     break;
                 };
-                match Self::encode(&mut self.buffer, end, &argument) {
+                match arguments::encode(&mut self.buffer, end, &argument) {
                     Ok(after) => (end, count) = (after, count + 1),
                     Err(error) => {
                         refused = Some(error);
@@ -635,7 +603,7 @@ impl<'a> Feed<'a> {
             (self.end, self.count) = (end, count);
             self.flush();
             if let Some(error) = refused {
-                self.sink.open().fail(self.next, error);
+                self.sink.open().fail(self.next, TaskError::Encode(error));
                 self.next += 1;
             }
             if is_over {
@@ -646,9 +614,11 @@ impl<'a> Feed<'a> {
 
     /// Submits the chunk.
     fn submit(&mut self, patient: bool) -> Result<(), Refused> {
+        let mut arguments = std::mem::take(&mut self.buffer);
+        arguments.truncate(std::mem::take(&mut self.end));
         let tasks = Tasks {
             entry: self.entry,
-            arguments: self.buffer[..std::mem::take(&mut self.end)].to_vec(),
+            arguments,
             count: std::mem::take(&mut self.count),
             sink: Arc::clone(&self.sink),
             first: 0,
@@ -656,7 +626,8 @@ impl<'a> Feed<'a> {
             deaths: 0,
         };
         let first = self.next - tasks.count;
-        self.dispatch.submit(Tasks { first, ..tasks }, patient)
+        self.buffer = self.dispatch.submit(Tasks { first, ..tasks }, patient)?;
+        Ok(())
     }
 
     /// Submits the chunk, if there is one; if the pool refuses it, that is its tasks' result.

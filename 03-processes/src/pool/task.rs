@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
+use super::arguments::Arguments;
 use super::board::Records;
-use super::worker::{Arguments, Batch, tag};
+use super::worker::{Batch, tag};
 use crate::panics::{self, Panic};
 use crate::remote::Remote;
 use crate::sync::lock;
@@ -94,7 +95,7 @@ pub(super) trait Deliver {
 /// Some tasks of one submission, given to a worker together.
 pub(super) struct Tasks {
     pub(super) entry: Remote<Batch>,
-    /// Each behind its length (four bytes).
+    /// [`Arguments`].
     pub(super) arguments: Vec<u8>,
     pub(super) count: usize,
     pub(super) sink: Arc<dyn Sink>,
@@ -208,6 +209,11 @@ pub(super) trait Gather: Send {
         self.gather(index, Ok(value));
     }
 
+    /// Results of so many tasks come now, from this index on.
+    fn expect(&mut self, index: usize, count: usize) {
+        let _ = (index, count);
+    }
+
     /// Whether one who waits would find what it waits for.
     fn is_worth_a_look(&self) -> bool;
 }
@@ -223,6 +229,18 @@ impl<G: Gather> Drop for Open<'_, G> {
         if self.value.is_worth_a_look() {
             self.changed.notify_all();
         }
+    }
+}
+
+/// Counts in a register, and tells the count also when a panic ends it.
+struct Tally<'a> {
+    count: usize,
+    told: &'a mut usize,
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        *self.told = self.count;
     }
 }
 
@@ -251,27 +269,35 @@ where
     }
 
     fn deliver_records(&mut self, index: usize, limit: usize, mut records: Records<'_>) -> usize {
-        let mut count = 0;
+        self.value.expect(index, limit);
+        let (mut count, mut run_end) = (0, 0);
         // As above, for many at a time: the loop goes on after one that panicked.
         while let Err(panic) = panics::catch(|| {
             let gathered = &mut *self.value;
-            // Empty results in a row need no look at each. (Each is taken by itself, though, so that a panic loses none.)
-            for _ in 0..records.run().min(limit - count) {
-                count += 1;
-                records.take_run(1);
-                match outcome(tag::RETURNED, &[]) {
-                    Ok(value) => gathered.gather_value(index + count - 1, value),
-                    Err(error) => gathered.gather(index + count - 1, Err(error)),
+            let mut gather = |count, result| match result {
+                Ok(value) => gathered.gather_value(index + count - 1, value),
+                Err(error) => gathered.gather(index + count - 1, Err(error)),
+            };
+            while count < limit {
+                // Empty results in a row need no look at each.
+                if count == run_end {
+                    run_end += records.take_run(limit - count);
                 }
-            }
-            while count < limit
-                && let Some((tag, rest)) = records.next()
-            {
-                count += 1;
-                match outcome(tag, rest) {
-                    Ok(value) => gathered.gather_value(index + count - 1, value),
-                    Err(error) => gathered.gather(index + count - 1, Err(error)),
+                let mut at = Tally { count, told: &mut count };
+                while at.count < run_end {
+                    at.count += 1;
+                    gather(at.count, outcome(tag::RETURNED, &[]));
                 }
+                drop(at);
+                if count == limit {
+                    return;
+                }
+                let Some((tag, rest)) = records.next() else {
+                    return;
+                };
+                count += 1;
+                run_end = count;
+                gather(count, outcome(tag, rest));
             }
         }) {
             self.value.gather(index + count - 1, Err(TaskError::Decode(panic.message)));
@@ -352,38 +378,73 @@ impl<T> fmt::Debug for AsyncResult<T> {
 /// The errors of a `map`, by index.
 pub(super) type Errors = BTreeMap<usize, TaskError>;
 
-/// The results of a `map`, by index.
+/// The results of a `map`, by index, in runs: a worker's results come in the order of its tasks, so nearly all are put behind the one before.
 pub(super) struct Mapped<T> {
-    values: Vec<Option<T>>,
+    /// The run that grows: the index of its first value, and the values.
+    open: (usize, Vec<T>),
+    /// An index that has its result, behind the open run; the run ends there at the latest.
+    limit: usize,
+    /// The other runs, by the index of the first value. None is empty.
+    runs: BTreeMap<usize, Vec<T>>,
     errors: Errors,
-    done: usize,
+    /// Values in the other runs, and errors.
+    counted: usize,
     /// How many there will be, once that is known.
     pub(super) total: Option<usize>,
 }
 
-impl<T> Mapped<T> {
-    pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self { values: Vec::with_capacity(capacity), errors: Errors::new(), done: 0, total: None }
+impl<T: Send> Mapped<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            open: (0, Vec::new()),
+            limit: usize::MAX,
+            runs: BTreeMap::new(),
+            errors: Errors::new(),
+            counted: 0,
+            total: None,
+        }
     }
 
-    /// Whether the task of this index has no result yet; makes room for it.
+    /// Where the open run ends: the index it can take next.
     #[inline]
-    fn is_awaited(&mut self, index: usize) -> bool {
-        if index >= self.values.len() {
-            // Several at a time; those that are too many are cut off at the end.
-            self.values.resize_with(index + 256, || None);
+    fn end(&self) -> usize {
+        self.open.0 + self.open.1.len()
+    }
+
+    /// Opens the run that this index continues, or a new one; false if the index has its result.
+    #[cold]
+    fn open_at(&mut self, index: usize) -> bool {
+        let (first, values) = std::mem::take(&mut self.open);
+        if !values.is_empty() {
+            self.counted += values.len();
+            self.runs.insert(first, values);
         }
-        self.values[index].is_none()
-            && (self.errors.is_empty() || !self.errors.contains_key(&index))
+        let before = self.runs.range(..=index).next_back();
+        let before = before.map(|(first, values)| (*first, first + values.len()));
+        let is_known =
+            before.is_some_and(|(_, end)| end > index) || self.errors.contains_key(&index);
+        self.open = match before {
+            Some((first, end)) if end == index => {
+                self.counted -= end - first;
+                (first, self.runs.remove(&first).unwrap_or_default())
+            }
+            _ => (index, Vec::new()),
+        };
+        let next_run = self.runs.range(index..).next().map(|(first, _)| *first);
+        let next_error = self.errors.range(index..).next().map(|(index, _)| *index);
+        let next_known = [next_run, next_error].into_iter().flatten().min();
+        self.limit = if is_known { index } else { next_known.unwrap_or(usize::MAX) };
+        !is_known
     }
 
     /// All results, once they are there.
-    pub(super) fn take(&mut self) -> Option<(Vec<Option<T>>, Errors)> {
-        if self.total != Some(self.done) {
+    pub(super) fn take(&mut self) -> Option<Collected<T>> {
+        if !self.is_worth_a_look() {
             return None;
         }
-        self.values.resize_with(self.done, || None);
-        Some((std::mem::take(&mut self.values), std::mem::take(&mut self.errors)))
+        self.open_at(usize::MAX);
+        let (runs, errors) = (std::mem::take(&mut self.runs), std::mem::take(&mut self.errors));
+        Some(Collected { runs, errors, total: self.counted })
     }
 }
 
@@ -394,8 +455,9 @@ impl<T: Send> Gather for Mapped<T> {
         match result {
             Ok(value) => self.gather_value(index, value),
             Err(error) => {
-                if self.is_awaited(index) {
-                    self.done += 1;
+                if self.open_at(index) {
+                    self.limit = index;
+                    self.counted += 1;
                     self.errors.insert(index, error);
                 }
             }
@@ -404,14 +466,60 @@ impl<T: Send> Gather for Mapped<T> {
 
     #[inline]
     fn gather_value(&mut self, index: usize, value: T) {
-        if self.is_awaited(index) {
-            self.done += 1;
-            self.values[index] = Some(value);
+        if (index == self.end() && index < self.limit) || self.open_at(index) {
+            self.open.1.push(value);
+        }
+    }
+
+    fn expect(&mut self, index: usize, count: usize) {
+        if self.open_at(index) {
+            self.open.1.reserve(count);
         }
     }
 
     fn is_worth_a_look(&self) -> bool {
-        self.total == Some(self.done)
+        self.total == Some(self.counted + self.open.1.len())
+    }
+}
+
+/// What a `map` has come to: a value or an error for each index below `total`.
+pub(super) struct Collected<T> {
+    runs: BTreeMap<usize, Vec<T>>,
+    errors: Errors,
+    total: usize,
+}
+
+impl<T> Collected<T> {
+    /// Nothing but one error, for the first task.
+    pub(super) fn failed(error: TaskError) -> Self {
+        Self { runs: BTreeMap::new(), errors: Errors::from([(0, error)]), total: 1 }
+    }
+
+    /// All values, or the first error.
+    pub(super) fn all(mut self) -> Result<Vec<T>, TaskError> {
+        if let Some((_, error)) = self.errors.pop_first() {
+            return Err(error);
+        }
+        let mut runs = self.runs.into_values();
+        let mut values = runs.next().unwrap_or_default();
+        values.reserve_exact(self.total - values.len());
+        runs.for_each(|mut run| values.append(&mut run));
+        Ok(values)
+    }
+
+    /// A value or an error for each.
+    pub(super) fn each(mut self) -> Vec<Result<T, TaskError>> {
+        let mut each = Vec::with_capacity(self.total);
+        while each.len() < self.total {
+            match self.runs.remove(&each.len()) {
+                Some(run) => each.extend(run.into_iter().map(Ok)),
+                None => each.push(Err(self
+                    .errors
+                    .remove(&each.len())
+                    .unwrap_or_else(|| TaskError::Broken("a result is missing".to_owned())))),
+            }
+        }
+        each
     }
 }
 
@@ -485,5 +593,56 @@ impl<T: Send> Gather for Stream<T> {
             Some(arrived) => !arrived.is_empty(),
             None => matches!(self.places.front(), Some(Place::Ready(_))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What 0..total come to, given in runs in this order: (first, length, whether its last one is an error).
+    fn gathered(total: usize, runs: &[(usize, usize, bool)]) -> Collected<usize> {
+        let mut mapped = Mapped::new();
+        mapped.total = Some(total);
+        for &(first, length, has_error) in runs {
+            assert!(mapped.take().is_none(), "not everything is there");
+            mapped.expect(first, length);
+            for index in first..first + length {
+                if has_error && index == first + length - 1 {
+                    mapped.gather(index, Err(TaskError::Closed));
+                } else {
+                    mapped.gather_value(index, index);
+                }
+            }
+        }
+        mapped.take().expect("everything is there")
+    }
+
+    #[test]
+    fn results_are_in_order_however_they_come() {
+        let runs = [(6, 4, false), (0, 2, false), (4, 2, false), (2, 2, false)];
+        for turn in 0..runs.len() {
+            let mut runs = runs;
+            runs.rotate_left(turn);
+            assert_eq!(gathered(10, &runs).all(), Ok((0..10).collect()));
+        }
+        assert_eq!(gathered(0, &[]).all(), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_second_result_for_a_task_is_dropped() {
+        let runs = [
+            (0, 3, true),
+            (1, 3, false),
+            (5, 2, false),
+            (3, 5, true),
+            (0, 8, false),
+            (8, 1, false),
+        ];
+        let each = gathered(9, &runs).each();
+        let expected =
+            |index| if index == 2 || index == 7 { Err(TaskError::Closed) } else { Ok(index) };
+        assert_eq!(each, (0..9).map(expected).collect::<Vec<_>>());
+        assert_eq!(gathered(9, &runs).all(), Err(TaskError::Closed));
     }
 }

@@ -6,6 +6,7 @@ use crate::ring;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::arguments::Arguments;
 use super::board::{Board, Log};
 use crate::panics::{self, Panic};
 use crate::remote::{Entry, Remote};
@@ -26,7 +27,7 @@ pub(super) struct Setup {
     failed: Option<Panic>,
 }
 
-/// Before each batch in the ring of tasks. The arguments follow, each behind its length (four bytes).
+/// Before each batch in the ring of tasks. The [`Arguments`] follow.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Head {
     /// Counted from 1 for each worker.
@@ -69,11 +70,17 @@ impl Batch {
     /// Passes on the result of the next task.
     #[inline]
     fn finish(&mut self, tag: u8, result: &[u8]) {
+        let is_empty = tag == tag::RETURNED && result.is_empty();
+        if !(is_empty && !self.single && self.log.push_empty()) {
+            self.pass_on(tag, result);
+        }
+    }
+
+    fn pass_on(&mut self, tag: u8, result: &[u8]) {
         if self.single {
             return self.send(tag, result);
         }
-        let is_empty = tag == tag::RETURNED && result.is_empty();
-        if if is_empty { self.log.push_empty() } else { self.log.push(tag, result) } {
+        if self.log.push(tag, result) {
             return;
         }
         self.flush();
@@ -159,21 +166,6 @@ impl<F: Fn(A), A: DeserializeOwned> Entry<F, Setup> for RunSetup<A> {
             }
         });
         setup.failed = outcome.err();
-    }
-}
-
-/// The arguments of a batch, one by one.
-pub(super) struct Arguments<'a>(pub(super) &'a [u8]);
-
-impl<'a> Iterator for Arguments<'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let (length, rest) = self.0.split_first_chunk::<4>()?;
-        let (argument, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        self.0 = rest;
-        Some(argument)
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a piece of work cost: time, context switches, memory; and a plain table to show it in.
 
-use crate::sys;
+use crate::sys::{self, Who};
 use std::{
     fmt, fs, io,
     time::{Duration, Instant},
 };
 
-/// What a piece of work cost this process: all of its threads, not its children.
+/// What a piece of work cost this process: all of its threads, and those of its children that ended and were waited for
+/// meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// By the clock on the wall.
@@ -30,18 +31,81 @@ pub struct Cost {
 /// assert!(cost.wall.as_nanos() > 0);
 /// ```
 pub fn cost<T>(work: impl FnOnce() -> T) -> (T, Cost) {
-    let before = sys::usage();
+    let usage = || [Who::Process, Who::Children].map(sys::usage);
+    let before = usage();
     let started = Instant::now();
     let result = work();
     let wall = started.elapsed();
-    let after = sys::usage();
-    let cost = Cost {
-        wall,
-        cpu: after.0 - before.0,
-        voluntary_switches: after.1 - before.1,
-        involuntary_switches: after.2 - before.2,
-    };
+    let mut cost =
+        Cost { wall, cpu: Duration::ZERO, voluntary_switches: 0, involuntary_switches: 0 };
+    for (before, after) in before.into_iter().zip(usage()) {
+        cost.cpu += after.0 - before.0;
+        cost.voluntary_switches += after.1 - before.1;
+        cost.involuntary_switches += after.2 - before.2;
+    }
     (result, cost)
+}
+
+/// Compares several ways to do the same: what each costs, as its median round by the wall clock.
+///
+/// All are run once to warm up, then in turns (a machine's speed drifts from minute to minute): at least three rounds,
+/// and on until `time` is over.
+///
+/// # Panics
+///
+/// If they are not ways to do the same: a result differs from the first one's.
+///
+/// ```
+/// use std::time::Duration;
+/// use util::{measure, work::count_primes};
+///
+/// let (primes, [whole, parts]) = measure::in_turns(Duration::ZERO, [
+///     &|| count_primes(0..1000),
+///     &|| count_primes(0..500) + count_primes(500..1000),
+/// ]);
+/// assert_eq!(primes, 168);
+/// println!("{:.2} of the time", parts.wall.as_secs_f64() / whole.wall.as_secs_f64());
+/// ```
+pub fn in_turns<T: PartialEq + fmt::Debug, const N: usize>(
+    time: Duration,
+    ways: [&dyn Fn() -> T; N],
+) -> (T, [Cost; N]) {
+    let expected = ways[0]();
+    let mut rounds: [Vec<Cost>; N] = std::array::from_fn(|_| Vec::new());
+    for way in &ways[1..] {
+        assert_eq!(way(), expected, "the ways do not do the same");
+    }
+    let started = Instant::now();
+    while rounds[0].len() < 3 || started.elapsed() < time {
+        for (way, costs) in ways.iter().zip(&mut rounds) {
+            let (result, cost) = cost(way);
+            assert_eq!(result, expected, "the ways do not do the same");
+            costs.push(cost);
+        }
+    }
+    (expected, rounds.map(median))
+}
+
+/// The cost that as many are above as below, by the wall clock.
+fn median(mut costs: Vec<Cost>) -> Cost {
+    costs.sort_by_key(|cost| cost.wall);
+    costs[costs.len() / 2]
+}
+
+/// How often the kernel has switched away from the thread that asks. As long as this does not change, the thread
+/// has been running on one processor all the time.
+///
+/// ```
+/// use std::{thread, time::Duration};
+/// use util::measure::thread_switches;
+///
+/// let before = thread_switches();
+/// thread::sleep(Duration::from_millis(1));
+/// assert!(thread_switches() > before);
+/// ```
+pub fn thread_switches() -> u64 {
+    let (_, voluntary, involuntary) = sys::usage(Who::Thread);
+    voluntary + involuntary
 }
 
 /// The memory in bytes that process `id` holds, its *proportional set size*: what only it
@@ -120,6 +184,38 @@ mod tests {
         let (_, idle) = cost(|| std::thread::sleep(Duration::from_millis(2)));
         assert!(idle.wall >= Duration::from_millis(2));
         assert!(idle.voluntary_switches > 0);
+    }
+
+    #[test]
+    fn a_child_that_was_waited_for_counts() {
+        let script = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done";
+        let run = || std::process::Command::new("sh").args(["-c", script]).status().unwrap();
+        let (status, with_child) = cost(run);
+        assert!(status.success());
+        let (_, without) = cost(|| ());
+        assert!(with_child.cpu > without.cpu);
+    }
+
+    #[test]
+    fn ways_take_turns_and_the_median_counts() {
+        let calls = std::cell::RefCell::new(String::new());
+        let way = |name| calls.borrow_mut().push(name);
+        in_turns(Duration::ZERO, [&|| way('a'), &|| way('b')]);
+        assert_eq!(calls.into_inner(), "abababab", "once to warm up, then three rounds");
+
+        let cost = |milliseconds| Cost {
+            wall: Duration::from_millis(milliseconds),
+            cpu: Duration::ZERO,
+            voluntary_switches: 0,
+            involuntary_switches: 0,
+        };
+        assert_eq!(median([9, 1, 500].map(cost).to_vec()).wall, Duration::from_millis(9));
+    }
+
+    #[test]
+    #[should_panic(expected = "do not do the same")]
+    fn ways_that_differ_are_not_compared() {
+        in_turns(Duration::ZERO, [&|| 1, &|| 2]);
     }
 
     #[test]

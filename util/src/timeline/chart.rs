@@ -236,6 +236,9 @@ impl Reading {
         for (number, mut row) in self.rows {
             let bars = self.done.extract_if(.., |(of, _)| *of == number);
             row.lanes = lanes(bars.map(|(_, bar)| bar));
+            // What was told afterwards may have been before there was a row.
+            let first = row.lanes[0].first().map_or(row.from, |bar| bar.from);
+            row.from = row.from.min(first);
             // Threads of one name, one after the other, share a row: the third round's stands behind the second's.
             match rows.iter_mut().find(|r| r.name == row.name && r.to <= row.from) {
                 Some(earlier) => earlier.append(row),
@@ -322,6 +325,14 @@ pub(super) mod tests {
 
         let killed = &child.rows[0].lanes[0][0];
         assert_eq!((killed.from, killed.to, killed.cut), (260, 600, true));
+    }
+
+    #[test]
+    fn what_was_before_its_row_is_drawn() {
+        let told = "100\t7\truns\t1\t2\twork\n200\t7\tend\t2\n300\t7\trow\t1\ttask\n";
+        let chart = Chart::from_record(told);
+        let row = &chart.processes[0].rows[0];
+        assert_eq!((row.from, row.to, row.lanes[0][0].from, row.lanes[0][0].to), (0, 200, 0, 100));
     }
 
     #[test]

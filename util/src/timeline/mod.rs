@@ -45,6 +45,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
+    time::Instant,
 };
 
 use crate::sys;
@@ -166,6 +167,27 @@ impl Row {
         self.begin(Kind::Wait, name)
     }
 
+    /// A span of work that is over already, for one who learns only afterwards when it was.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    ///
+    /// let row = util::timeline::row("sum");
+    /// let from = Instant::now();
+    /// let sum: u32 = (1..=100).sum();
+    /// row.ran(format_args!("is {sum}"), from, Instant::now());
+    /// ```
+    pub fn ran(&self, name: impl Display, from: Instant, to: Instant) {
+        if let Some(row) = self.recorded {
+            let (now, clock) = (Instant::now(), sys::monotonic_nanoseconds());
+            let at = |time: Instant| clock - now.saturating_duration_since(time).as_nanos() as u64;
+            let span = NEXT.fetch_add(1, Relaxed);
+            let begin = Event::Begin { row, span, kind: Kind::Run, name: name.to_string() };
+            write_at(at(from), process::id(), &begin);
+            write_at(at(to), process::id(), &Event::End { span });
+        }
+    }
+
     fn begin(&self, kind: Kind, name: impl Display) -> Span {
         let recorded = self.recorded.map(|row| begin_on(row, kind, name.to_string()));
         Span { recorded }
@@ -248,8 +270,12 @@ fn write(event: &Event) {
 }
 
 fn write_for(id: u32, event: &Event) {
+    write_at(sys::monotonic_nanoseconds(), id, event);
+}
+
+fn write_at(time: u64, id: u32, event: &Event) {
     if let Some(record) = RECORD.get() {
-        let line = event.to_line(sys::monotonic_nanoseconds(), id);
+        let line = event.to_line(time, id);
         // One write to a file opened for appending is never mixed with another's. If it fails
         // (a full disk), the picture lacks it: no reason to stop the program that is drawn.
         let _ = (&record.file).write(line.as_bytes());

@@ -88,7 +88,8 @@ pub fn ask(address: SocketAddr, number: u32) -> io::Result<u64> {
     let connection = TcpStream::connect(address)?;
     writeln!(&connection, "{number}")?;
     let mut answer = String::new();
-    BufReader::new(connection).read_line(&mut answer)?;
+    // The answer is a short line: the usual 8 KiB would be most of what one who waits holds.
+    BufReader::with_capacity(64, connection).read_line(&mut answer)?;
     answer.trim().parse().map_err(io::Error::other)
 }
 

@@ -5,6 +5,7 @@
 //! - [`timeline`]: who ran when, as a picture.
 //! - [`work`]: the CPU-bound and the IO-bound work that cases and benchmarks share.
 //! - [`measure`]: time, context switches and memory, and a table to print them in.
+//! - [`heap`]: what a piece of work takes from the heap.
 //! - [`args`]: the few flags a case takes.
 //! - [`compiler`]: what the compiler says to a program it refuses.
 
@@ -15,6 +16,7 @@ compile_error!(
 
 pub mod args;
 pub mod compiler;
+pub mod heap;
 pub mod measure;
 mod sys;
 pub mod tick;

@@ -44,6 +44,12 @@ impl Args {
         self.left.len() < before
     }
 
+    /// Takes what is no flag: words that do not begin with `-`. To be called when the flags and their
+    /// values have been taken.
+    pub fn operands(&mut self) -> Vec<OsString> {
+        self.left.extract_if(.., |word| !word.to_string_lossy().starts_with('-')).collect()
+    }
+
     /// Ends the program if anything is left that nobody asked for.
     pub fn finish(self) {
         if let Some(unknown) = self.left.first() {
@@ -106,6 +112,16 @@ mod tests {
         assert_eq!(take("--for 3 --x", "--for"), (Ok(Some(3)), 1));
         assert_eq!(take("--x --for=3", "--for"), (Ok(Some(3)), 1));
         assert_eq!(take::<u32>("--x --format=3", "--for"), (Ok(None), 2));
+    }
+
+    #[test]
+    fn operands_are_no_flags() {
+        let left = ["a", "--x", "b"].map(OsString::from).to_vec();
+        let mut args = Args { help: String::new(), left };
+        assert_eq!(
+            (args.operands(), args.left),
+            (vec!["a".into(), "b".into()], vec!["--x".into()])
+        );
     }
 
     #[test]

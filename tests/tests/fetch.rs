@@ -1,0 +1,430 @@
+//! 015_fetch_pages and 016_fetch_pool against servers that do what servers do: hang, lie, redirect, talk nonsense.
+//! Each page has its own fate beside its URL, and the others go on.
+
+use fetch::{Answer, Server};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Barrier},
+    thread,
+    time::{Duration, Instant},
+};
+
+const BOTH: [&str; 2] = ["015_fetch_pages", "016_fetch_pool"];
+
+/// A case with these arguments, and no proxy of whoever runs the tests.
+fn command<A: AsRef<str>>(case: &str, arguments: &[A]) -> Command {
+    let mut command = Command::new(checks::program(case));
+    command.args(arguments.iter().map(AsRef::as_ref));
+    for proxy in
+        ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+    {
+        command.env_remove(proxy);
+    }
+    command
+}
+
+/// What it printed, and its exit status.
+fn run<A: AsRef<str>>(case: &str, arguments: &[A]) -> (String, Option<i32>) {
+    let outcome = checks::run::run(&mut command(case, arguments)).unwrap();
+    (outcome.stdout, outcome.status.code())
+}
+
+/// What is said of `url`, without how long it took.
+fn fate(output: &str, url: &str) -> String {
+    let line = output.lines().find_map(|line| line.strip_prefix(&format!("{url}: ")));
+    let line = line.unwrap_or_else(|| panic!("nothing of {url} in\n{output}"));
+    match line.rsplit_once(", ") {
+        Some((fate, time)) if time.ends_with(" ms") => fate.into(),
+        _ => line.into(),
+    }
+}
+
+/// A server that hands each connection to `behave` when a request has come.
+fn server(behave: impl Fn(&TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let behave = Arc::new(behave);
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let behave = Arc::clone(&behave);
+            thread::spawn(move || {
+                read_request(&connection);
+                behave(&connection)
+            });
+        }
+    });
+    url
+}
+
+fn read_request(connection: impl Read) {
+    let lines = BufReader::new(connection).lines().map_while(Result::ok);
+    lines.take_while(|line| !line.is_empty()).for_each(drop);
+}
+
+/// Waits for the client to give up, as a server would that has forgotten it.
+fn hang(mut connection: &TcpStream) -> std::io::Result<()> {
+    connection.read(&mut [0]).map(drop)
+}
+
+/// A server whose one page is right.
+fn good() -> Server {
+    Server::start(|_| Answer::page("good")).unwrap()
+}
+
+/// Every one of these pages fails as said, in both cases, and a good one beside them is fetched.
+fn all_fail(options: &[&str], failing: &[(String, &str)]) {
+    let good = good();
+    let mut arguments: Vec<String> = options.iter().map(ToString::to_string).collect();
+    arguments.extend(failing.iter().map(|(url, _)| url.clone()));
+    arguments.push(good.url("/"));
+    let check = |case| {
+        let (output, status) = run(case, &arguments);
+        assert_eq!(status, Some(1), "{output}");
+        for (url, why) in failing {
+            assert_eq!(fate(&output, url), format!("failed: {why}"), "{output}");
+        }
+        assert_eq!(fate(&output, &good.url("/")), "4 bytes");
+        let (all, failed) = (failing.len() + 1, failing.len());
+        assert!(output.contains(&format!("\n1 of {all} pages, {failed} failed, in ")), "{output}");
+    };
+    thread::scope(|s| BOTH.into_iter().for_each(|case| _ = s.spawn(move || check(case))));
+}
+
+#[test]
+fn results_stand_in_the_order_asked() {
+    // The first ones take longest.
+    let server = Server::start(|path| {
+        let place: u64 = path[1..].parse().unwrap();
+        Answer::page(path).after(Duration::from_millis(60 - 6 * place))
+    });
+    let server = server.unwrap();
+    let urls: Vec<_> = (0..10).map(|n| server.url(&format!("/{n}"))).collect();
+    let (output, status) = run("016_fetch_pool", &urls);
+    assert_eq!(status, Some(0));
+    let said: Vec<_> = output.lines().take(10).collect();
+    assert_eq!(said, urls.iter().map(|url| format!("{url}: 2 bytes")).collect::<Vec<_>>());
+}
+
+#[test]
+fn never_more_than_n_at_once_and_no_fewer() {
+    for at_once in [1, 5] {
+        // Nobody gets an answer before so many have asked.
+        let gate = Barrier::new(at_once);
+        let server = Server::start(move |_| {
+            gate.wait();
+            Answer::page("through").after(Duration::from_millis(5))
+        });
+        let server = server.unwrap();
+        let mut arguments = vec!["--at-once".into(), at_once.to_string()];
+        arguments.extend((0..at_once * 6).map(|n| server.url(&format!("/{n}"))));
+        let (output, status) = run("016_fetch_pool", &arguments);
+        assert_eq!(status, Some(0), "{output}");
+        assert_eq!((server.peak(), server.requests()), (at_once, at_once * 6));
+    }
+}
+
+#[test]
+fn the_pages_of_015_are_all_on_their_way_at_once() {
+    let gate = Barrier::new(20);
+    let server = Server::start(move |_| {
+        gate.wait();
+        Answer::page("through")
+    });
+    let server = server.unwrap();
+    let urls: Vec<_> = (0..20).map(|n| server.url(&format!("/{n}"))).collect();
+    let (output, status) = run("015_fetch_pages", &urls);
+    assert_eq!((status, server.peak()), (Some(0), 20), "{output}");
+}
+
+#[test]
+fn a_page_that_takes_too_long_is_given_up() {
+    let silent = server(hang);
+    let half = server(|mut c| {
+        c.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf a page")?;
+        hang(c)
+    });
+    // A byte now and then: each comes in time, the page does not.
+    let drip = server(|mut c| {
+        c.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")?;
+        loop {
+            c.write_all(b"x")?;
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap(); // accepts nobody
+    let deaf = (format!("http://{}/", deaf.local_addr().unwrap()), deaf);
+    let late = "timed out after 5s";
+    all_fail(&["--timeout", "5"], &[(silent, late), (half, late), (drip, late), (deaf.0, late)]);
+}
+
+#[test]
+fn redirects_are_followed_and_not_for_ever() {
+    let answer = |to: &str| Answer {
+        status: "302 Found",
+        headers: format!("location: {to}\r\n"),
+        ..Answer::page("over there")
+    };
+    let elsewhere = good();
+    let there = elsewhere.url("/there");
+    let server = Server::start(move |path| match path {
+        "/moved" => answer("/three"),
+        "/three" => answer("/two"),
+        "/two" => answer(&there),
+        "/loop" => answer("/loop"),
+        "/file" => answer("file:///etc/passwd"),
+        _ => Answer::missing(),
+    });
+    let server = server.unwrap();
+    for case in BOTH {
+        let (output, status) = run(case, &[server.url("/moved")]);
+        assert_eq!((status, fate(&output, &server.url("/moved")).as_str()), (Some(0), "4 bytes"));
+    }
+    let before = server.requests();
+    all_fail(&[], &[(server.url("/loop"), "redirected: too many redirects")]);
+    assert!(server.requests() - before <= 2 * 11);
+    let (output, status) = run("015_fetch_pages", &[server.url("/file")]);
+    assert!(status == Some(1) && output.contains("/file: failed: "), "{output}");
+}
+
+#[test]
+fn a_page_that_is_too_large_is_not_taken() {
+    let sized = Server::start(|path| Answer::page("x".repeat(path[1..].parse().unwrap()))).unwrap();
+    let endless = server(|mut c| {
+        c.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        loop {
+            c.write_all(b"400\r\n")?;
+            c.write_all(&[b'x'; 0x400])?;
+            c.write_all(b"\r\n")?;
+        }
+    });
+    let until_closed = server(|mut c| {
+        c.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        loop {
+            c.write_all(&[b'x'; 4096])?;
+        }
+    });
+    let large = "larger than 1000 bytes";
+    let failing = [(sized.url("/1001"), large), (endless, large), (until_closed, large)];
+    all_fail(&["--most", "1000"], &failing);
+    let (output, status) = run("015_fetch_pages", &["--most", "1000", &sized.url("/1000")]);
+    assert_eq!(status, Some(0), "{output}");
+}
+
+#[test]
+fn a_server_that_closes_early_is_told_so() {
+    let at_once = server(|_| Ok(()));
+    let half = server(|mut c| c.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"));
+    let chunk = server(|mut c| {
+        c.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhal")
+    });
+    // A port in use at which nobody listens: the near end of a connection.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let nobody = held.local_addr().unwrap();
+    all_fail(
+        &[],
+        &[
+            (at_once, "broken answer: connection closed before message completed"),
+            (half, "broken answer: end of file before message length reached"),
+            (chunk, "broken answer: end of file before message length reached"),
+            (format!("http://{nobody}/"), "cannot be reached: Connection refused (os error 111)"),
+        ],
+    );
+}
+
+#[test]
+fn a_server_that_answers_nonsense_is_told_so() {
+    let words = server(|mut c| c.write_all(b"hello, what is this?\r\n\r\n"));
+    let zeros = server(|mut c| c.write_all(&[0; 1000]));
+    let version = server(|mut c| c.write_all(b"HTTP/7.3 200 OK\r\n\r\n"));
+    let length = server(|mut c| c.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n"));
+    let chunk = server(|mut c| {
+        c.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n")
+    });
+    let header = server(|mut c| {
+        c.write_all(b"HTTP/1.1 200 OK\r\n")?;
+        loop {
+            c.write_all(b"more: and more\r\n")?;
+        }
+    });
+    for case in BOTH {
+        let urls = [&words, &zeros, &version, &length, &chunk, &header];
+        let (output, status) = run(case, &urls);
+        assert_eq!(status, Some(1));
+        for url in urls {
+            assert!(fate(&output, url).starts_with("failed: broken answer: "), "{output}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_page_is_told_so() {
+    let missing = Server::start(|_| Answer::missing()).unwrap();
+    let broken =
+        Server::start(|_| Answer { status: "503 Service Unavailable", ..Answer::page("") });
+    let broken = broken.unwrap();
+    all_fail(
+        &[],
+        &[
+            (missing.url("/"), "404 Not Found"),
+            (broken.url("/"), "503 Service Unavailable"),
+            ("ftp://a/".into(), "no address of a page: \"ftp\" is neither http nor https"),
+            ("nonsense".into(), "no address of a page: relative URL without a base"),
+        ],
+    );
+}
+
+/// A server with a certificate for `name`, made on the spot: its URL for localhost, and the certificate.
+fn tls_server(name: &str) -> (String, String) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = signing_key.serialize_der().try_into().unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(session, connection);
+            read_request(&mut stream);
+            // A client that does not trust us has hung up by now.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret");
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    (url, cert.pem())
+}
+
+#[test]
+fn tls_is_real() {
+    let (right, certificate) = tls_server("localhost");
+    let (wrong, other) = tls_server("elsewhere.example");
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, certificate + &other).unwrap();
+    for case in BOTH {
+        let (output, status) = run(case, &["--ca", ca.to_str().unwrap(), &right, &wrong]);
+        assert_eq!((status, fate(&output, &right).as_str()), (Some(1), "6 bytes"), "{output}");
+        assert!(fate(&output, &wrong).contains("not valid for name \"localhost\""), "{output}");
+        let (output, _) = run(case, &[&right]);
+        let untrusted = "failed: cannot be reached: invalid peer certificate: UnknownIssuer";
+        assert_eq!(fate(&output, &right), untrusted);
+    }
+    // A server without TLS, asked for it.
+    let plain = good().url("/").replace("http:", "https:");
+    let (output, _) = run("015_fetch_pages", &["--timeout", "30", &plain]);
+    assert!(fate(&output, &plain).starts_with("failed: cannot be reached: "), "{output}");
+}
+
+#[test]
+fn ctrl_c_ends_with_what_is_done() {
+    let long = Duration::from_secs(3600);
+    let server = Server::start(move |path| match path {
+        "/1" | "/2" => Answer::page("good"),
+        _ => Answer::page("never").after(long),
+    });
+    let server = server.unwrap();
+    let urls = ["/1", "/never", "/2", "/never-either"].map(|path| server.url(path));
+    for case in BOTH {
+        let before = server.requests();
+        let mut command = command(case, &urls);
+        if case == "016_fetch_pool" {
+            command.args(["--at-once", "2"]);
+        }
+        let command = command.env_remove("TIMELINE").stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = Killed(command.spawn().unwrap());
+        let mut stdout = BufReader::new(process.0.stdout.take().unwrap());
+        let mut said = String::new();
+        if case == "015_fetch_pages" {
+            stdout.read_line(&mut said).unwrap();
+            stdout.read_line(&mut said).unwrap();
+        } else {
+            // With two at once, the last one is asked for when the two good ones are there.
+            until(|| server.requests() == before + 4);
+        }
+        let id = process.0.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        stdout.read_to_string(&mut said).unwrap();
+        assert_eq!(checks::run::ended(&mut process.0).code(), Some(130), "{said}");
+        assert!(said.contains("interrupted: 2 of 4 pages, 0 failed, in "), "{said}");
+        if case == "016_fetch_pool" {
+            let fates: Vec<_> =
+                said.lines().take(4).map(|line| line.rsplit_once(": ").unwrap().1).collect();
+            assert_eq!(fates, ["4 bytes", "not fetched", "4 bytes", "not fetched"]);
+        }
+    }
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until it is so, and fails if it never is.
+fn until(so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn progress_is_told_in_lines_where_there_is_no_terminal() {
+    let server = Server::start(|_| Answer::page("").after(Duration::from_millis(1100))).unwrap();
+    let mut arguments = vec!["--at-once".to_owned(), "1".into()];
+    arguments.extend((0..3).map(|n| server.url(&format!("/{n}"))));
+    let outcome = checks::run::run(&mut command("016_fetch_pool", &arguments)).unwrap();
+    // At the first page after two seconds; no bar, no colours.
+    assert!(["1 of 3 pages\n", "2 of 3 pages\n"].iter().any(|line| outcome.stderr.contains(line)));
+    assert!(!outcome.stderr.contains('\x1b'), "{:?}", outcome.stderr);
+    assert_eq!(outcome.status.code(), Some(0));
+}
+
+#[test]
+fn the_local_pages_need_no_proxy() {
+    for case in BOTH {
+        let mut command = command::<&str>(case, &[]);
+        let outcome = checks::run::run(command.env("http_proxy", "http://127.0.0.1:1")).unwrap();
+        assert_eq!(outcome.status.code(), Some(1));
+        assert_eq!(outcome.stdout.matches("failed: ").count(), 1, "{}", outcome.stdout);
+    }
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    for (arguments, status, named) in [
+        (&["--timeout", "-1"][..], 2, "--timeout -1"),
+        (&["--timeout", "soon"], 2, "--timeout \"soon\""),
+        (&["--most", "-1"], 2, "--most \"-1\""),
+        (&["--colour"], 2, "unknown argument \"--colour\""),
+        (&["--ca", "/nowhere.pem"], 1, "error: --ca /nowhere.pem: "),
+        (&["--ca", "/dev/null"], 1, "error: --ca /dev/null: no certificate in it"),
+    ] {
+        for case in BOTH {
+            let outcome = checks::run::run(&mut command(case, arguments)).unwrap();
+            assert_eq!(outcome.status.code(), Some(status), "{}", outcome.stderr);
+            assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
+        }
+    }
+    let (_, status) = run("016_fetch_pool", &["--at-once", "0"]);
+    assert_eq!(status, Some(2));
+    let (help, status) = run("016_fetch_pool", &["--help"]);
+    assert!(status == Some(0) && help.starts_with("Fetches web pages"));
+}

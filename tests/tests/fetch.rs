@@ -98,14 +98,17 @@ fn results_stand_in_the_order_asked() {
     // The first ones take longest.
     let server = Server::start(|path| {
         let place: u64 = path[1..].parse().unwrap();
-        Answer::page(path).after(Duration::from_millis(60 - 6 * place))
+        Answer::page("x".repeat(100 + place as usize)).after(Duration::from_millis(60 - 6 * place))
     });
     let server = server.unwrap();
     let urls: Vec<_> = (0..10).map(|n| server.url(&format!("/{n}"))).collect();
     let (output, status) = run("016_fetch_pool", &urls);
     assert_eq!(status, Some(0));
     let said: Vec<_> = output.lines().take(10).collect();
-    assert_eq!(said, urls.iter().map(|url| format!("{url}: 2 bytes")).collect::<Vec<_>>());
+    assert_eq!(
+        said,
+        urls.iter().zip(100..).map(|(url, n)| format!("{url}: {n} bytes")).collect::<Vec<_>>()
+    );
 }
 
 #[test]

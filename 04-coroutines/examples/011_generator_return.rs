@@ -1,0 +1,52 @@
+//! 011 · 生成器的返回值 · What it returns: yielding has one type, returning has another.
+//!
+//! Python: the return value travels in the exception `StopIteration`, which `for` swallows; one has to call `next` by hand and catch it.
+//! Rust: each `resume` gives either `Yielded` or `Returned`, and the compiler makes sure that both are looked at. To resume it after that
+//! is an error, not a surprise.
+//!
+//! Run: `cargo run --example 011_generator_return`
+//! Notes: `notes/en/04-coroutines.md#generators` · `notes/zh-CN/04-coroutines.md#generators`
+//!
+//! ```output
+//! yielded 0
+//! yielded 1
+//! yielded 1
+//! yielded 2
+//! returned "4 numbers, their sum is 4"
+//! resumed again: the generator has ended: there is nothing to resume
+//! ```
+
+use coroutines::{Generator, Step, generator::Ended};
+use std::pin::pin;
+
+fn main() {
+    // ANCHOR: return
+    // Yields numbers, returns text.
+    let mut generator = pin!(Generator::new(|co| async move {
+        let (mut a, mut b, mut sum) = (0_u64, 1, 0);
+        for _ in 0..4 {
+            sum += a;
+            co.yield_(a).await;
+            (a, b) = (b, a + b);
+        }
+        format!("4 numbers, their sum is {sum}")
+    }));
+
+    let mut yielded = Vec::new();
+    let returned = loop {
+        match generator.as_mut().resume(()).expect("it has not returned yet") {
+            Step::Yielded(number) => {
+                println!("yielded {number}");
+                yielded.push(number);
+            }
+            Step::Returned(text) => break text,
+        }
+    };
+    // ANCHOR_END: return
+    println!("returned {returned:?}");
+
+    let again = generator.as_mut().resume(());
+    println!("resumed again: {}", again.clone().unwrap_err());
+    assert_eq!(again, Err(Ended));
+    assert_eq!((yielded, returned.as_str()), (vec![0, 1, 1, 2], "4 numbers, their sum is 4"));
+}

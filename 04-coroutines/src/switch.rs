@@ -1,0 +1,670 @@
+//! Coroutines with stacks of their own that switch to each other, as `greenlet` has them for Python.
+//!
+//! A [`Hub`] owns some coroutines and the values of one type that go between them. The main program switches to one of them;
+//! that one switches to another, from however deep in its calls, or back to main; whoever is switched to goes on where it
+//! was, and gets the value. Main gets it back at the latest when a coroutine returns.
+//!
+//! The switching of stacks is done by `corosensei`, whose coroutines know only resume and yield. Here a coroutine yields
+//! to the hub *where to go*, and the hub resumes that one: a switch costs one yield, one resume, and finding the target.
+//!
+//! Nothing here is undefined, whatever one does:
+//!
+//! - Switching to one that has ended, to oneself, to one without a function, or to another hub's is an error.
+//! - A coroutine that panics has ended; main hears of it, and can still switch to the others.
+//! - One that is dropped half-way, with its hub or by [`Hub::cancel`], is unwound: what is on its stack is dropped.
+//!   Destructors that want to switch meanwhile get an error.
+//!
+//! A stack is 1 MiB of address space, of which the kernel provides the pages that are touched; below it
+//! is a page that nobody may touch, so a stack that overflows ends the program with SIGSEGV.
+
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::{Rc, Weak},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+};
+
+/// A coroutine of a [`Hub`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Id {
+    hub: u64,
+    index: usize,
+}
+
+/// Why there was no switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SwitchError {
+    /// The coroutine belongs to another hub.
+    Foreign,
+    /// It has an id and no function yet.
+    Undefined,
+    /// From [`Hub::define`]: it has a function already.
+    Defined,
+    /// It is running: it is the one that wants to switch.
+    Running,
+    /// It had ended before.
+    Ended,
+    /// From main: a coroutine panicked, which ended it. Not necessarily the one that main switched to.
+    Panicked {
+        /// Which one.
+        id: Id,
+        /// What it said.
+        message: String,
+    },
+    /// The stack that would be left is being unwound, by a panic or because it is dropped.
+    Unwinding,
+    /// [`Hub`] was used from inside one of its coroutines, which is what [`Here`] is for.
+    Inside,
+}
+
+impl fmt::Display for SwitchError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            SwitchError::Foreign => f.write_str("the coroutine belongs to another hub"),
+            SwitchError::Undefined => f.write_str("the coroutine has no function yet"),
+            SwitchError::Defined => f.write_str("the coroutine has a function already"),
+            SwitchError::Running => f.write_str("the coroutine is the one that is running"),
+            SwitchError::Ended => f.write_str("the coroutine has ended"),
+            SwitchError::Panicked { id, message } => {
+                write!(f, "coroutine {} panicked: {message}", id.index)
+            }
+            SwitchError::Unwinding => f.write_str("no switch while the stack is being unwound"),
+            SwitchError::Inside => f.write_str("inside a coroutine, switch by what it was given"),
+        }
+    }
+}
+
+impl std::error::Error for SwitchError {}
+
+/// Where a coroutine wants to go: an index, or main.
+type Target = usize;
+const MAIN: Target = usize::MAX;
+
+type Stack<V> = Coroutine<V, (Target, V), V>;
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Undefined,
+    Suspended,
+    Running,
+    Ended,
+}
+
+struct Node<V> {
+    state: Cell<State>,
+    /// There from its definition until its end; borrowed while it runs.
+    stack: RefCell<Option<Stack<V>>>,
+}
+
+struct Shared<V: 'static> {
+    number: u64,
+    /// For the coroutines: they hold the hub only while they run.
+    own: Weak<Shared<V>>,
+    nodes: RefCell<Vec<Rc<Node<V>>>>,
+    /// Who runs now, or `MAIN`.
+    current: Cell<Target>,
+}
+
+impl<V> Shared<V> {
+    fn node(&self, index: usize) -> Rc<Node<V>> {
+        Rc::clone(&self.nodes.borrow()[index])
+    }
+
+    fn index(&self, id: Id) -> Result<usize, SwitchError> {
+        if id.hub == self.number { Ok(id.index) } else { Err(SwitchError::Foreign) }
+    }
+
+    /// The index of a coroutine that can be switched to.
+    #[inline]
+    fn ready(&self, id: Id) -> Result<usize, SwitchError> {
+        let index = self.index(id)?;
+        match self.nodes.borrow()[index].state.get() {
+            State::Suspended => Ok(index),
+            State::Undefined => Err(SwitchError::Undefined),
+            State::Running => Err(SwitchError::Running),
+            State::Ended => Err(SwitchError::Ended),
+        }
+    }
+
+    /// Whether the caller is main, and could switch.
+    fn outside(&self) -> Result<(), SwitchError> {
+        if self.current.get() != MAIN {
+            Err(SwitchError::Inside)
+        } else if thread::panicking() {
+            Err(SwitchError::Unwinding)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn reserve(&self) -> Id {
+        let mut nodes = self.nodes.borrow_mut();
+        let (state, stack) = (Cell::new(State::Undefined), RefCell::new(None));
+        nodes.push(Rc::new(Node { state, stack }));
+        Id { hub: self.number, index: nodes.len() - 1 }
+    }
+
+    fn define(
+        &self,
+        id: Id,
+        body: impl FnOnce(&Here<V>, V) -> V + 'static,
+    ) -> Result<(), SwitchError> {
+        match self.ready(id) {
+            Err(SwitchError::Undefined) => {}
+            Ok(_) => return Err(SwitchError::Defined),
+            Err(error) => return Err(error),
+        }
+        let own = self.own.clone();
+        let stack = Coroutine::new(move |yielder: &Yielder<V, (Target, V)>, value| {
+            let shared = own.upgrade().expect("the hub is there while its coroutines run");
+            body(&Here { shared: &shared, yielder }, value)
+        });
+        let node = self.node(id.index);
+        node.stack.replace(Some(stack));
+        node.state.set(State::Suspended);
+        Ok(())
+    }
+
+    fn spawn(&self, body: impl FnOnce(&Here<V>, V) -> V + 'static) -> Id {
+        let id = self.reserve();
+        self.define(id, body).expect("it is new");
+        id
+    }
+
+    /// Runs coroutine after coroutine, each as the one before it said, until one says main. A panic in one comes out of here.
+    fn run(&self, mut target: Target, mut value: V) -> V {
+        while target != MAIN {
+            let node = self.node(target);
+            self.current.set(target);
+            node.state.set(State::Running);
+            let mut stack = node.stack.borrow_mut();
+            let step = stack.as_mut().expect("it is suspended").resume(value);
+            (target, value) = match step {
+                CoroutineResult::Yield(next) => {
+                    node.state.set(State::Suspended);
+                    next
+                }
+                CoroutineResult::Return(value) => {
+                    node.state.set(State::Ended);
+                    *stack = None;
+                    (MAIN, value)
+                }
+            };
+        }
+        value
+    }
+}
+
+impl<V> Node<V> {
+    /// Ends it where it stands, unless it is running. The error is what it panicked with at that.
+    fn unwind(&self) -> Result<(), String> {
+        let Ok(mut stack) = self.stack.try_borrow_mut() else { return Ok(()) };
+        let stack = stack.take();
+        self.state.set(State::Ended);
+        let Some(mut stack) = stack else { return Ok(()) };
+        // Not left to its `drop`, which would abort the program if it panicked.
+        catch_unwind(AssertUnwindSafe(|| stack.force_unwind()))
+            .map_err(|payload| message(&*payload))
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("something that is no text").into()
+}
+
+/// Some coroutines and the main program, which switch to each other with values of type `V`.
+///
+/// ```
+/// use coroutines::switch::Hub;
+///
+/// let hub = Hub::new();
+/// let (ping, pong) = (hub.reserve(), hub.reserve());
+/// hub.define(ping, move |here, n: u32| {
+///     let n = here.switch(pong, n + 1).unwrap(); // goes on in `pong`
+///     here.switch(pong, n + 1).unwrap();
+///     unreachable!("nobody switches back")
+/// })?;
+/// hub.define(pong, move |here, n| {
+///     let n = here.switch(ping, n * 10).unwrap();
+///     n * 10 // to main
+/// })?;
+/// assert_eq!(hub.switch(ping, 1)?, 210); // 1, 2, 20, 21, 210
+/// assert!(hub.has_ended(pong) && !hub.has_ended(ping));
+/// # Ok::<(), coroutines::switch::SwitchError>(())
+/// ```
+pub struct Hub<V: 'static> {
+    shared: Rc<Shared<V>>,
+}
+
+/// The hub as a coroutine of it sees it, from the inside.
+pub struct Here<'a, V: 'static> {
+    shared: &'a Shared<V>,
+    yielder: &'a Yielder<V, (Target, V)>,
+}
+
+impl<V> Default for Hub<V> {
+    fn default() -> Self {
+        Hub::new()
+    }
+}
+
+impl<V> Hub<V> {
+    /// A hub without coroutines.
+    pub fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let shared = |own: &Weak<_>| {
+            let (own, nodes, current) = (own.clone(), RefCell::default(), Cell::new(MAIN));
+            Shared { number, own, nodes, current }
+        };
+        Hub { shared: Rc::new_cyclic(shared) }
+    }
+
+    /// An id for a coroutine whose function comes later, so that others can be told of it.
+    pub fn reserve(&self) -> Id {
+        self.shared.reserve()
+    }
+
+    /// Says what the coroutine is to do. It begins at the first switch to it, whose value `body` is given; what `body`
+    /// returns goes to main.
+    ///
+    /// # Errors
+    ///
+    /// [`Foreign`](SwitchError::Foreign); or, if it has a function already, [`Defined`](SwitchError::Defined),
+    /// [`Running`](SwitchError::Running) or [`Ended`](SwitchError::Ended).
+    ///
+    /// # Panics
+    ///
+    /// If there is no memory for its stack.
+    pub fn define(
+        &self,
+        id: Id,
+        body: impl FnOnce(&Here<V>, V) -> V + 'static,
+    ) -> Result<(), SwitchError> {
+        self.shared.define(id, body)
+    }
+
+    /// A new coroutine that does this: [`reserve`](Hub::reserve) and [`define`](Hub::define) in one.
+    pub fn spawn(&self, body: impl FnOnce(&Here<V>, V) -> V + 'static) -> Id {
+        self.shared.spawn(body)
+    }
+
+    /// Leaves main and goes on in coroutine `id`, which gets `value`. Returns when one of the hub's coroutines switches to
+    /// main, or returns: with the value it brings.
+    ///
+    /// # Errors
+    ///
+    /// Any [`SwitchError`]: nothing was switched, except for [`Panicked`](SwitchError::Panicked).
+    pub fn switch(&self, id: Id, value: V) -> Result<V, SwitchError> {
+        let shared = &*self.shared;
+        shared.outside()?;
+        let target = shared.ready(id)?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| shared.run(target, value)));
+        let last = shared.current.replace(MAIN);
+        outcome.map_err(|payload| {
+            let _ = shared.node(last).unwind(); // its stack is empty already: this gives it back
+            let id = Id { hub: shared.number, index: last };
+            SwitchError::Panicked { id, message: message(&*payload) }
+        })
+    }
+
+    /// Ends a coroutine where it stands: its stack is unwound, and what is on it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`switch`](Hub::switch). If it panicked at that, it has ended all the same.
+    pub fn cancel(&self, id: Id) -> Result<(), SwitchError> {
+        self.shared.outside()?;
+        let index = self.shared.ready(id)?;
+        self.shared.node(index).unwind().map_err(|message| SwitchError::Panicked { id, message })
+    }
+
+    /// Whether this coroutine has ended: it returned, panicked or was cancelled. `false` for another hub's.
+    pub fn has_ended(&self, id: Id) -> bool {
+        self.shared.ready(id) == Err(SwitchError::Ended)
+    }
+}
+
+impl<V> Drop for Hub<V> {
+    /// Unwinds the coroutines that have not ended, the oldest first. If one panics at that, its message
+    /// has been printed as for any panic, and the next one follows.
+    fn drop(&mut self) {
+        // Their destructors may make new ones.
+        for index in 0.. {
+            let node = self.shared.nodes.borrow().get(index).cloned();
+            let Some(node) = node else { break };
+            let _ = node.unwind();
+        }
+    }
+}
+
+impl<V> Here<'_, V> {
+    /// Leaves this coroutine and goes on in coroutine `id`, which gets `value`. Returns when somebody switches to this one:
+    /// with the value that brings.
+    ///
+    /// # Errors
+    ///
+    /// [`Foreign`](SwitchError::Foreign), [`Undefined`](SwitchError::Undefined), [`Running`](SwitchError::Running),
+    /// [`Ended`](SwitchError::Ended) or [`Unwinding`](SwitchError::Unwinding): nothing was switched.
+    #[inline]
+    pub fn switch(&self, id: Id, value: V) -> Result<V, SwitchError> {
+        let target = self.shared.ready(id)?;
+        self.go(target, value)
+    }
+
+    /// The same to main, whose `switch` returns `value`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unwinding`](SwitchError::Unwinding): nothing was switched.
+    pub fn switch_to_main(&self, value: V) -> Result<V, SwitchError> {
+        self.go(MAIN, value)
+    }
+
+    /// A new coroutine of the same hub: see [`Hub::spawn`].
+    pub fn spawn(&self, body: impl FnOnce(&Here<V>, V) -> V + 'static) -> Id {
+        self.shared.spawn(body)
+    }
+
+    #[inline]
+    fn go(&self, target: Target, value: V) -> Result<V, SwitchError> {
+        // Whoever is unwound has a caller that waits for the end of it.
+        if thread::panicking() {
+            return Err(SwitchError::Unwinding);
+        }
+        Ok(self.yielder.suspend((target, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use SwitchError::{Defined, Ended, Foreign, Inside, Panicked, Running, Undefined, Unwinding};
+
+    /// Says in a list that it was dropped, and what came of a switch tried meanwhile.
+    type Log = Rc<RefCell<Vec<String>>>;
+    struct Tidy(&'static str, Log);
+
+    impl Drop for Tidy {
+        fn drop(&mut self) {
+            self.1.borrow_mut().push(self.0.into());
+        }
+    }
+
+    /// Tries to switch to main when it is dropped.
+    struct Stubborn<'a>(&'a Here<'a, u32>, Log);
+
+    impl Drop for Stubborn<'_> {
+        fn drop(&mut self) {
+            self.1.borrow_mut().push(format!("{:?}", self.0.switch_to_main(1)));
+        }
+    }
+
+    #[test]
+    fn a_switch_goes_on_where_its_target_was_also_in_a_nested_call() {
+        fn deep(here: &Here<u32>, to: Id, depth: u32, value: u32) -> u32 {
+            if depth > 0 {
+                deep(here, to, depth - 1, value)
+            } else {
+                here.switch(to, value).unwrap()
+            }
+        }
+        let hub = Hub::new();
+        let [a, b] = [hub.reserve(), hub.reserve()];
+        hub.define(a, move |here, mut n| {
+            for _ in 0..1000 {
+                n = deep(here, b, 20, n + 1);
+            }
+            n
+        })
+        .unwrap();
+        hub.define(b, move |here, mut n| {
+            loop {
+                n = here.switch(a, n + 1).unwrap();
+            }
+        })
+        .unwrap();
+        assert_eq!(hub.switch(a, 0), Ok(2000));
+        assert!(hub.has_ended(a) && !hub.has_ended(b));
+    }
+
+    #[test]
+    fn main_and_a_coroutine_take_turns() {
+        let hub = Hub::new();
+        let double = hub.spawn(|here, mut n: u32| {
+            while n != 0 {
+                n = here.switch_to_main(2 * n).unwrap();
+            }
+            7
+        });
+        assert_eq!([1, 2, 3, 0].map(|n| hub.switch(double, n)), [2, 4, 6, 7].map(Ok));
+        assert_eq!(hub.switch(double, 1), Err(Ended));
+    }
+
+    #[test]
+    fn values_of_any_size_arrive_whole() {
+        let hub = Hub::new();
+        let id = hub.spawn(|here, mut text: (String, [u64; 20])| {
+            loop {
+                text.0.push('!');
+                text.1[19] += 1;
+                text = here.switch_to_main(text).unwrap();
+            }
+        });
+        let once = hub.switch(id, ("a".into(), [1; 20])).unwrap();
+        let twice = hub.switch(id, once).unwrap();
+        assert_eq!((twice.0.as_str(), twice.1[0], twice.1[19]), ("a!!", 1, 3));
+    }
+
+    #[test]
+    fn what_cannot_be_switched_to_is_an_error_and_nothing_happened() {
+        let hub = Hub::new();
+        let [undefined, over, me] = [hub.reserve(), hub.spawn(|_, n| n), hub.reserve()];
+        let foreign = Hub::<u32>::new().spawn(|_, n| n);
+        assert_eq!(hub.switch(over, 5), Ok(5));
+        hub.define(me, move |here, _| {
+            assert_eq!(here.switch(undefined, 1), Err(Undefined));
+            assert_eq!(here.switch(over, 1), Err(Ended));
+            assert_eq!(here.switch(me, 1), Err(Running));
+            assert_eq!(here.switch(foreign, 1), Err(Foreign));
+            9
+        })
+        .unwrap();
+        assert_eq!(hub.define(me, |_, n| n), Err(Defined));
+        assert_eq!(hub.switch(undefined, 1), Err(Undefined));
+        assert_eq!(hub.switch(foreign, 1), Err(Foreign));
+        assert_eq!(hub.switch(over, 1), Err(Ended));
+        assert_eq!(hub.switch(me, 1), Ok(9));
+        assert_eq!(hub.define(over, |_, n| n), Err(Ended));
+        assert_eq!(hub.cancel(over), Err(Ended));
+        assert!(!hub.has_ended(foreign));
+    }
+
+    #[test]
+    fn main_s_handle_is_refused_inside() {
+        let hub = Rc::new(Hub::new());
+        let (inside, other) = (Rc::downgrade(&hub), hub.spawn(|_, n| n));
+        let id = hub.spawn(move |_, n: u32| {
+            let hub = inside.upgrade().unwrap();
+            assert_eq!(hub.switch(other, 1), Err(Inside));
+            assert_eq!(hub.cancel(other), Err(Inside));
+            n + 1
+        });
+        assert_eq!(hub.switch(id, 1), Ok(2));
+    }
+
+    #[test]
+    fn a_coroutine_makes_others() {
+        let hub = Hub::new();
+        let first = hub.spawn(|here, n: u32| {
+            let mut sum = 0;
+            for _ in 0..n {
+                // The list of coroutines grows while this one runs.
+                let next = here.spawn(|here, n| here.switch_to_main(n).unwrap());
+                sum += here.switch(next, 1).unwrap();
+            }
+            sum
+        });
+        // Each new one stops at main, which sends the first one on.
+        let mut came = hub.switch(first, 100).unwrap();
+        let mut turns = 0;
+        while !hub.has_ended(first) {
+            turns += 1;
+            came = hub.switch(first, came).unwrap();
+        }
+        assert_eq!((came, turns), (100, 100));
+    }
+
+    #[test]
+    fn a_panic_is_main_s_error_and_ends_only_the_one() {
+        let log = Log::default();
+        let hub = Hub::new();
+        let [a, b] = [hub.reserve(), hub.reserve()];
+        hub.define(a, move |here, n| 10 * here.switch(b, n).unwrap()).unwrap();
+        let held = Rc::clone(&log);
+        hub.define(b, move |here, n| {
+            let _tidy = Tidy("b", Rc::clone(&held));
+            let _stubborn = Stubborn(here, held);
+            panic!("not {n}")
+        })
+        .unwrap();
+        assert_eq!(hub.switch(a, 4), Err(Panicked { id: b, message: "not 4".into() }));
+        assert_eq!(*log.borrow(), ["Err(Unwinding)", "b"]);
+        assert!(hub.has_ended(b));
+        assert_eq!(hub.switch(a, 5), Ok(50), "a still waits for its switch");
+    }
+
+    #[test]
+    fn one_that_is_dropped_half_way_is_unwound() {
+        let log = Log::default();
+        let hub = Hub::new();
+        let spawn = |name| {
+            let log = Rc::clone(&log);
+            hub.spawn(move |here, n| {
+                let _tidy = Tidy(name, log);
+                here.switch_to_main(n).unwrap()
+            })
+        };
+        let [one, two, _never_begun] = ["one", "two", "three"].map(spawn);
+        assert_eq!((hub.switch(one, 1), hub.switch(two, 2)), (Ok(1), Ok(2)));
+        assert_eq!(hub.cancel(two), Ok(()));
+        assert_eq!(*log.borrow(), ["two"]);
+        assert_eq!(hub.switch(two, 2), Err(Ended));
+        drop(hub);
+        assert_eq!(*log.borrow(), ["two", "one"]);
+        assert_eq!(Rc::strong_count(&log), 1, "nothing leaks, also of the one that never began");
+    }
+
+    #[test]
+    fn a_destructor_that_switches_while_it_is_dropped_gets_an_error() {
+        let log = Log::default();
+        let hub = Hub::new();
+        let held = Rc::clone(&log);
+        let id = hub.spawn(move |here, n| {
+            let _stubborn = Stubborn(here, held);
+            here.switch_to_main(n).unwrap()
+        });
+        assert_eq!(hub.switch(id, 1), Ok(1));
+        assert_eq!(hub.cancel(id), Ok(()));
+        assert_eq!(*log.borrow(), [format!("{:?}", Err::<u32, _>(Unwinding))]);
+    }
+
+    #[test]
+    fn one_that_catches_its_end_ends_all_the_same() {
+        let hub = Hub::new();
+        let tries = Rc::new(Cell::new(0));
+        let count = Rc::clone(&tries);
+        let id = hub.spawn(move |here, n| {
+            for _ in 0..3 {
+                let caught = catch_unwind(AssertUnwindSafe(|| here.switch_to_main(n)));
+                assert!(caught.is_err());
+                count.set(count.get() + 1);
+            }
+            n
+        });
+        assert_eq!(hub.switch(id, 1), Ok(1));
+        assert_eq!(hub.cancel(id), Ok(()));
+        assert_eq!(tries.get(), 3);
+        assert_eq!(hub.switch(id, 1), Err(Ended));
+    }
+
+    #[test]
+    fn a_panic_at_the_end_is_an_error_and_no_abort() {
+        let panics_at_its_end = |hub: &Hub<u32>| {
+            hub.spawn(|here, n| {
+                let _ = catch_unwind(AssertUnwindSafe(|| here.switch_to_main(n)));
+                panic!("I will not go");
+            })
+        };
+        let hub = Hub::new();
+        let [id, other] = [panics_at_its_end(&hub), panics_at_its_end(&hub)];
+        assert_eq!((hub.switch(id, 1), hub.switch(other, 1)), (Ok(1), Ok(1)));
+        assert_eq!(hub.cancel(id), Err(Panicked { id, message: "I will not go".into() }));
+        assert_eq!(hub.switch(id, 1), Err(Ended));
+        drop(hub); // and so does `other` now
+    }
+
+    #[test]
+    fn a_main_that_panics_unwinds_its_coroutines_too() {
+        let log = Log::default();
+        let held = Rc::clone(&log);
+        let main = catch_unwind(AssertUnwindSafe(|| {
+            let hub = Hub::new();
+            let id = hub.spawn(move |here, n| {
+                let _tidy = Tidy("coroutine", Rc::clone(&held));
+                let _stubborn = Stubborn(here, held);
+                here.switch_to_main(n).unwrap()
+            });
+            hub.switch(id, 1).unwrap();
+            panic!("main");
+        }));
+        assert_eq!(message(&*main.unwrap_err()), "main");
+        assert_eq!(*log.borrow(), ["Err(Unwinding)", "coroutine"]);
+        assert_eq!(Rc::strong_count(&log), 1);
+    }
+
+    #[test]
+    fn hubs_nest() {
+        let outer = Hub::new();
+        let id = outer.spawn(|here, n: u32| {
+            let inner = Hub::new();
+            let double = inner.spawn(|here, mut n: u32| {
+                loop {
+                    n = here.switch_to_main(2 * n).unwrap();
+                }
+            });
+            let n = here.switch_to_main(inner.switch(double, n).unwrap()).unwrap();
+            inner.switch(double, n).unwrap()
+        });
+        assert_eq!([outer.switch(id, 1), outer.switch(id, 5)], [Ok(2), Ok(10)]);
+    }
+
+    #[test]
+    fn a_thousand_coroutines_pass_a_value_round() {
+        let hub = Hub::new();
+        let ids: Rc<[Id]> = (0..1000).map(|_| hub.reserve()).collect();
+        for index in 0..ids.len() {
+            let all = Rc::clone(&ids);
+            let next = (index + 1) % all.len();
+            let body = move |here: &Here<usize>, mut n| {
+                loop {
+                    let to_main = n == 10_000;
+                    n = if to_main {
+                        here.switch_to_main(n)
+                    } else {
+                        here.switch(all[next], n + 1)
+                    }
+                    .unwrap();
+                }
+            };
+            hub.define(ids[index], body).unwrap();
+        }
+        assert_eq!(hub.switch(ids[0], 0), Ok(10_000));
+    }
+}

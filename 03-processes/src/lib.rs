@@ -4,6 +4,7 @@
 //! - A [`Queue`] carries items between any number of processes, bounded or not; a [pipe] connects two.
 //! - A [`Pool`] keeps processes for many short tasks.
 //! - A [`Manager`] serves queues to programs on other machines.
+//! - A [copier](copy) of files and folders stands on the pool.
 //!
 //! ```
 //! use processes::{Pool, Queue};
@@ -76,6 +77,7 @@
 mod arena;
 mod codec;
 mod constructor;
+pub mod copy;
 mod futex;
 mod init;
 pub mod manager;

@@ -9,7 +9,6 @@ use std::{
     cell::{Cell, RefCell},
     future::{pending, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     rc::Rc,
     sync::mpsc,
     task::{Poll, Waker},
@@ -169,6 +168,6 @@ fn unfinished_tasks_are_dropped_with_it() {
     assert_eq!(Rc::strong_count(&held), 1);
     // A timer that is not polled was never set.
     let executor = Executor::default();
-    drop(pin!(executor.sleep_until(Instant::now())));
+    drop(executor.sleep_until(Instant::now()));
     executor.run();
 }

@@ -17,13 +17,16 @@ use std::{ffi::OsString, fmt::Display, process::exit, str::FromStr};
 pub struct Args {
     help: String,
     left: Vec<OsString>,
+    /// What stands behind a `--`: no flags, whatever it looks like.
+    behind: Vec<OsString>,
 }
 
 impl Args {
     /// The arguments this program was started with. `help` is the text for `--help` (or
     /// `-h`), which is printed at once, with exit status 0, if it is among them.
     pub fn new(help: impl Into<String>) -> Args {
-        let args = Args { help: help.into(), left: std::env::args_os().skip(1).collect() };
+        let (left, behind) = split(std::env::args_os().skip(1));
+        let args = Args { help: help.into(), left, behind };
         if args.left.iter().any(|a| a == "--help" || a == "-h") {
             println!("{}", args.help);
             exit(0);
@@ -44,15 +47,21 @@ impl Args {
         self.left.len() < before
     }
 
-    /// Takes what is no flag: words that do not begin with `-`. To be called when the flags and their
-    /// values have been taken.
+    /// Takes what is no flag: words that do not begin with `-`, and all that stands behind a `--`. To be called when the
+    /// flags and their values have been taken.
     pub fn operands(&mut self) -> Vec<OsString> {
-        self.left.extract_if(.., |word| !word.to_string_lossy().starts_with('-')).collect()
+        let (flags, mut operands): (Vec<_>, Vec<_>) = self
+            .left
+            .drain(..)
+            .partition(|word| word.len() > 1 && word.to_string_lossy().starts_with('-'));
+        self.left = flags;
+        operands.append(&mut self.behind);
+        operands
     }
 
     /// Ends the program if anything is left that nobody asked for.
     pub fn finish(self) {
-        if let Some(unknown) = self.left.first() {
+        if let Some(unknown) = self.left.first().or(self.behind.first()) {
             self.refuse(&format!("unknown argument {unknown:?}"));
         }
     }
@@ -63,6 +72,11 @@ impl Args {
         eprintln!("error: {complaint}\n\n{}", self.help);
         exit(2)
     }
+}
+
+/// What stands before a `--`, and what behind it.
+fn split(mut words: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<OsString>) {
+    (words.by_ref().take_while(|word| word != "--").collect(), words.collect())
 }
 
 fn take_value<T: FromStr<Err: Display>>(
@@ -116,12 +130,12 @@ mod tests {
 
     #[test]
     fn operands_are_no_flags() {
-        let left = ["a", "--x", "b"].map(OsString::from).to_vec();
-        let mut args = Args { help: String::new(), left };
-        assert_eq!(
-            (args.operands(), args.left),
-            (vec!["a".into(), "b".into()], vec!["--x".into()])
-        );
+        let words = "--x a - --for 3 -- --for b".split_whitespace().map(OsString::from);
+        let (left, behind) = split(words);
+        let mut args = Args { help: String::new(), left, behind };
+        assert_eq!(args.value("--for"), Some(3));
+        assert_eq!(args.operands(), ["a", "-", "--for", "b"]);
+        assert_eq!(args.left, ["--x"]);
     }
 
     #[test]

@@ -1,0 +1,83 @@
+//! 011 · 整棵目录树的拷贝 · Whole trees: folders first, then everything in them by a pool.
+//!
+//! Python: the first clean-up of the script; still one flat folder, and a symbolic link is followed.
+//! Rust: sub-folders, modes, times and symbolic links. The list of names is cut into chunks for the workers, because a
+//! message a file costs more than a small file. What is still missing is what `012_copy` has.
+//!
+//! Run: `cargo run --example 011_copy_parallel` (a picture: `TIMELINE=1` before it)
+//! Notes: `notes/en/03-processes.md#copy-tree` · `notes/zh-CN/03-processes.md#copy-tree`
+//!
+//! ```output
+//! 4 folders, 61 files and links
+//! the link leads to: "deep/0"
+//! the time of a copy is the time of its original: true
+//! ```
+
+use processes::Pool;
+use std::{env, error::Error, fs, io, os::unix::fs::symlink, path::Path, path::PathBuf, process};
+use util::timeline;
+
+/// A path in the source, and the one it becomes.
+type Pair = (PathBuf, PathBuf);
+
+// ANCHOR: list
+/// Makes all folders, and lists what is to be put into them.
+fn make_folders(source: &Path, target: &Path, found: &mut Vec<Pair>) -> io::Result<usize> {
+    fs::create_dir(target)?;
+    let mut folders = 1;
+    for entry in fs::read_dir(source)? {
+        let entry = entry?;
+        let target = target.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            folders += make_folders(&entry.path(), &target, found)?;
+        } else {
+            found.push((entry.path(), target));
+        }
+    }
+    Ok(folders)
+}
+// ANCHOR_END: list
+
+fn copy_one((from, to): Pair) -> Result<(), String> {
+    let _span = timeline::span("copy");
+    let copied = || {
+        let metadata = fs::symlink_metadata(&from)?;
+        if metadata.is_symlink() {
+            return symlink(fs::read_link(&from)?, &to); // as what it is
+        }
+        fs::copy(&from, &to)?; // and its mode
+        fs::File::open(&to)?.set_modified(metadata.modified()?)
+    };
+    copied().map_err(|error| format!("{from:?}: {error}"))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    processes::init();
+    let _timeline = timeline::start();
+    let place = env::temp_dir().join(format!("011_copy_parallel-{}", process::id()));
+    let (source, target) = (place.join("from"), place.join("to"));
+    for folder in ["a", "b", "deep"] {
+        fs::create_dir_all(source.join(folder))?;
+        (0..20).try_for_each(|n| fs::write(source.join(folder).join(n.to_string()), folder))?;
+    }
+    symlink("deep/0", source.join("link"))?;
+    // ANCHOR: copy
+    let mut found = Vec::new();
+    let folders = make_folders(&source, &target, &mut found)?;
+    let pool = Pool::builder().workers(2).build()?;
+    let results = pool.options().chunk(16).map(copy_one, found)?;
+    let done = results.into_iter().collect::<Result<Vec<()>, String>>()?;
+    // ANCHOR_END: copy
+    println!("{folders} folders, {} files and links", done.len());
+    let leads_to = fs::read_link(target.join("link"))?;
+    println!("the link leads to: {leads_to:?}");
+    let time = |folder: &Path| fs::metadata(folder.join("a/7"))?.modified();
+    let same_time = time(&source)? == time(&target)?;
+    println!("the time of a copy is the time of its original: {same_time}");
+    let same = fs::read(target.join("b/3"))? == b"b";
+    fs::remove_dir_all(&place)?;
+    assert!(
+        same && same_time && leads_to == Path::new("deep/0") && (folders, done.len()) == (4, 61)
+    );
+    Ok(())
+}

@@ -1,0 +1,513 @@
+//! What keeps the workers busy: the parcels that wait, those under way, and what has become of the others.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::syncfs;
+use serde::{Deserialize, Serialize};
+
+use super::parcel::{BUDGET, NAMES, Outcome, Parcel, Settings};
+use super::place::{self, Place, join};
+use super::slots::Slots;
+use super::walk::{Root, Walker};
+use super::worker::Copier;
+use super::{CopyError, Failure, Model, Options, Progress, Summary, links};
+use crate::pool::Pool;
+use crate::sync::lock;
+
+/// How often the progress is told.
+const TICK: Duration = Duration::from_millis(10);
+/// After this time it is worth while to look up sizes.
+const LONG: Duration = Duration::from_millis(500);
+/// Names that may wait for a worker.
+const WAITING: u64 = 1 << 20;
+/// Parcels for each worker process: one that it is at, and one that is there when it is done.
+const AHEAD: usize = 2;
+/// The size of a parcel nobody has looked at.
+const UNKNOWN: u64 = u64::MAX;
+
+/// A parcel from its listing to its end.
+struct Pending {
+    parcel: Parcel,
+    names: u64,
+    /// The sum of its files' sizes, or [`UNKNOWN`]. This and the next are changed under the lock only.
+    bytes: AtomicU64,
+    is_done: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Arc<Pending>>,
+    names_waiting: u64,
+    /// By slot.
+    under_way: Vec<Option<Arc<Pending>>>,
+    is_listed: bool,
+    next_id: u64,
+    /// Parcels not done whose size is unknown.
+    unknown: usize,
+    progress: Progress,
+    /// Bytes of what is done, and of parcels not done whose size is known.
+    expected: u64,
+    summary: Summary,
+    /// Files with several names, by device and inode: where they are.
+    linked: BTreeMap<(u64, u64), Vec<Parcel>>,
+    /// The same, once the first of each is under way.
+    groups: Vec<Vec<Parcel>>,
+    error: Option<CopyError>,
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.is_listed
+            && self.waiting.is_empty()
+            && self.linked.is_empty()
+            && self.under_way.iter().all(Option::is_none)
+    }
+
+    fn add(&mut self, parcel: Parcel) {
+        let names = parcel.names().count() as u64;
+        self.unknown += 1;
+        self.names_waiting += names;
+        let (bytes, is_done) = (AtomicU64::new(UNKNOWN), AtomicBool::new(false));
+        self.waiting.push_back(Arc::new(Pending { parcel, names, bytes, is_done }));
+    }
+}
+
+/// One run of the copier.
+pub(super) struct Engine<'a> {
+    pub(super) options: &'a Options,
+    settings: Settings,
+    slots: Slots,
+    begun: Instant,
+    state: Mutex<State>,
+    /// There is a parcel, or nothing more will come; and for the walker, there is room.
+    changed: Condvar,
+    /// Everything is over.
+    over: Condvar,
+    pool: OnceLock<Option<Pool>>,
+}
+
+/// A parcel for a worker process.
+#[derive(Serialize, Deserialize)]
+struct Task {
+    slot: usize,
+    parcel: Parcel,
+}
+
+thread_local! {
+    /// What a worker process works with.
+    static WORKER: RefCell<Option<(Slots, Copier)>> = const { RefCell::new(None) };
+}
+
+/// The initialiser of a worker process.
+fn set_up((slots, settings): (Slots, Settings)) {
+    // Ctrl-C reaches the whole group in the foreground. It is the parent's to bring the work to an end.
+    let _ = rustix::process::setpgid(None, None);
+    WORKER.set(Some((slots, Copier::new(settings))));
+}
+
+fn work(task: Task) -> Outcome {
+    WORKER.with_borrow_mut(|worker| {
+        let (slots, copier) = worker.as_mut().expect("the initialiser ran");
+        copier.run(slots, task.slot, &task.parcel)
+    })
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+impl<'a> Engine<'a> {
+    pub(super) fn new(options: &'a Options) -> Result<Self, CopyError> {
+        let slots = Self::feeders(options);
+        let settings = Settings {
+            prefix: place::new_prefix(),
+            on_exists: options.on_exists,
+            preserve: options.preserve,
+        };
+        let state = State { under_way: vec![None; slots], ..State::default() };
+        Ok(Self {
+            options,
+            settings,
+            slots: Slots::new(slots)?,
+            begun: Instant::now(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            over: Condvar::new(),
+            pool: OnceLock::new(),
+        })
+    }
+
+    fn feeders(options: &Options) -> usize {
+        options.workers.max(1) * if options.model == Model::Process { AHEAD } else { 1 }
+    }
+
+    pub(super) fn run(
+        self,
+        roots: &[Root],
+        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Summary, CopyError> {
+        let synced = AtomicU64::new(0);
+        let found = thread::scope(|scope| {
+            let engine = &self;
+            let walk = scope.spawn(move || {
+                let found = Walker::new(engine, roots).walk();
+                engine.listed();
+                engine.look_up_sizes();
+                found
+            });
+            for slot in 0..Self::feeders(self.options) {
+                scope.spawn(move || engine.feed(slot));
+            }
+            if self.options.sync {
+                scope.spawn(|| engine.sync_on_the_way(roots, &synced));
+            }
+            let mut state = self.lock();
+            while !state.is_over() && !self.is_stopped() {
+                let (waited, _) =
+                    self.over.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+                let now = self.progress(&waited, &synced);
+                drop(waited);
+                if progress(&now).is_break() {
+                    self.lock().summary.is_stopped = true;
+                    self.stop();
+                }
+                state = self.lock();
+            }
+            drop(state);
+            walk.join().unwrap_or_default()
+        });
+
+        let mut state = std::mem::take(&mut *self.lock());
+        if let Some(error) = state.error.take() {
+            return Err(error);
+        }
+        if !self.is_stopped() && !self.options.dry_run {
+            let mut places = (Place::default(), Place::default());
+            for group in &state.groups {
+                let linked = links::link(&mut places, &self.settings, group, &mut state.summary);
+                state.progress.files += linked;
+            }
+            links::finish_folders(
+                &mut places,
+                self.options.preserve,
+                &found.folders,
+                &mut state.summary,
+            );
+        }
+        if self.options.sync {
+            for disk in &found.disks {
+                if let Err(error) = syncfs(disk) {
+                    let reason =
+                        format!("it cannot be written to disk: {}", std::io::Error::from(error));
+                    let path = roots.first().map(|root| path(&root.target)).unwrap_or_default();
+                    state.summary.failures.push(Failure { path, reason });
+                }
+            }
+            synced.store(state.progress.bytes, Relaxed);
+        }
+        let is_over = !state.summary.is_stopped && !state.summary.is_full;
+        let mut now = self.progress(&state, &synced);
+        now.is_over = is_over;
+        let _ = progress(&now);
+        Ok(state.summary)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.slots.is_stopped()
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.settings.prefix
+    }
+
+    /// Brings everything to an end.
+    fn stop(&self) {
+        self.slots.stop();
+        self.changed.notify_all();
+    }
+
+    fn progress(&self, state: &State, synced: &AtomicU64) -> Progress {
+        let (files, bytes) = self.slots.under_way();
+        let bytes = state.progress.bytes + bytes;
+        Progress {
+            files: (state.progress.files + files).min(state.progress.files_found),
+            bytes,
+            is_listed: state.is_listed,
+            bytes_found: (state.is_listed && state.unknown == 0).then(|| state.expected.max(bytes)),
+            on_disk: self.options.sync.then(|| synced.load(Relaxed)),
+            ..state.progress
+        }
+    }
+
+    /// The walker has found files. Waits while too many wait already.
+    pub(super) fn add(&self, parcel: Parcel) {
+        let mut state = self.lock();
+        while state.names_waiting > WAITING && !self.is_stopped() {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.next_id += 1;
+        let parcel = Parcel { id: state.next_id, ..parcel };
+        state.progress.files_found += parcel.names().count() as u64;
+        state.add(parcel);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The walker has found so much that is not for a worker.
+    pub(super) fn count(&self, count: impl FnOnce(&mut Summary, &mut Progress)) {
+        let mut state = self.lock();
+        let State { summary, progress, .. } = &mut *state;
+        count(summary, progress);
+    }
+
+    pub(super) fn failed(&self, at: PathBuf, reason: String) {
+        self.count(|summary, _| summary.failures.push(Failure { path: at, reason }));
+    }
+
+    /// There is no room for anything more.
+    pub(super) fn is_full(&self) {
+        self.lock().summary.is_full = true;
+        self.stop();
+    }
+
+    fn listed(&self) {
+        let mut state = self.lock();
+        state.is_listed = true;
+        self.wake(&mut state);
+    }
+
+    /// After a change that may be the end.
+    fn wake(&self, state: &mut State) {
+        let nothing_else = state.is_listed
+            && state.waiting.is_empty()
+            && state.under_way.iter().all(Option::is_none);
+        if nothing_else && !state.linked.is_empty() {
+            // All names of all files are known: one of each is copied now, and the others made links to it at the end.
+            for (_, group) in std::mem::take(&mut state.linked) {
+                let chosen = links::choose(&self.settings, &group);
+                let mut group = group;
+                group.swap(0, chosen);
+                state.next_id += 1;
+                let first = Parcel { id: state.next_id, take_linked: true, ..group[0].clone() };
+                state.add(first);
+                state.groups.push(group);
+            }
+        }
+        self.changed.notify_all();
+        if state.is_over() {
+            self.over.notify_all();
+        }
+    }
+
+    /// Takes parcels and has them copied, until there are none.
+    fn feed(&self, slot: usize) {
+        let mut own = None;
+        while let Some((pending, is_alone)) = self.take(slot) {
+            let here = is_alone || self.options.model == Model::Thread;
+            let outcome = if here {
+                let copier = own.get_or_insert_with(|| Copier::new(self.settings.clone()));
+                Some(copier.run(&self.slots, slot, &pending.parcel))
+            } else {
+                self.pool().map(|pool| self.send(pool, slot, &pending.parcel))
+            };
+            self.settle(slot, &pending, outcome.unwrap_or_default());
+        }
+    }
+
+    /// The next parcel, and whether it is so little work that it is not worth starting processes for.
+    fn take(&self, slot: usize) -> Option<(Arc<Pending>, bool)> {
+        let mut state = self.lock();
+        loop {
+            if self.is_stopped() || state.is_over() {
+                return None;
+            }
+            let has_workers = self.options.model == Model::Thread || self.pool.get().is_some();
+            let is_alone = state.is_listed
+                && state.waiting.len() == 1
+                && state.under_way.iter().all(Option::is_none);
+            // The first parcel waits for the second one, or for the end.
+            if (has_workers || state.waiting.len() > 1 || state.is_listed)
+                && let Some(pending) = state.waiting.pop_front()
+            {
+                let before = state.names_waiting;
+                state.names_waiting -= pending.names;
+                if before > WAITING && state.names_waiting <= WAITING {
+                    self.changed.notify_all();
+                }
+                state.under_way[slot] = Some(Arc::clone(&pending));
+                self.slots.slot(slot).reset();
+                return Some((pending, is_alone && !has_workers));
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The pool of worker processes, started by the first who needs it.
+    fn pool(&self) -> Option<&Pool> {
+        let start = || {
+            let slots = self.slots.try_clone().map_err(CopyError::Io)?;
+            let builder = Pool::builder().workers(self.options.workers.max(1));
+            builder
+                .initialiser(set_up, (slots, self.settings.clone()))
+                .build()
+                .map_err(CopyError::Workers)
+        };
+        let pool = self.pool.get_or_init(|| match start() {
+            Ok(pool) => Some(pool),
+            Err(error) => {
+                self.lock().error = Some(error);
+                self.stop();
+                None
+            }
+        });
+        pool.as_ref()
+    }
+
+    /// Has a worker process copy a parcel; again, if it dies.
+    fn send(&self, pool: &Pool, slot: usize, parcel: &Parcel) -> Outcome {
+        let task = Task { slot, parcel: parcel.clone() };
+        match pool.options().may_run_again().apply(work, task) {
+            Ok(outcome) => outcome,
+            // It killed three workers, or none can be had: what is not done is lost, and what they left is deleted.
+            Err(error) => {
+                let mut target = Place::default();
+                for folder in [&parcel.folder[..], place::parent(&parcel.folder).0] {
+                    if let Ok(folder) = target.open(&parcel.target, folder) {
+                        let _ =
+                            place::sweep(folder, Some(&format!("{}-{}", self.prefix(), parcel.id)));
+                    }
+                }
+                let slot = self.slots.slot(slot);
+                let all = 0..parcel.names().count();
+                let (done, lost): (Vec<usize>, Vec<usize>) = all.partition(|at| slot.is_done(*at));
+                let failures =
+                    lost.into_iter().map(|at| (at, format!("no worker could copy it: {error}")));
+                Outcome {
+                    files: done.len() as u64,
+                    failures: failures.collect(),
+                    ..Outcome::default()
+                }
+            }
+        }
+    }
+
+    /// A parcel has come back.
+    fn settle(&self, slot: usize, pending: &Pending, outcome: Outcome) {
+        let parcel = &pending.parcel;
+        let mut state = self.lock();
+        state.under_way[slot] = None;
+        pending.is_done.store(true, Relaxed);
+        self.slots.slot(slot).reset();
+        let rest = outcome.rest.unwrap_or(pending.names as usize);
+        match pending.bytes.load(Relaxed) {
+            UNKNOWN => state.unknown -= 1,
+            bytes => state.expected -= bytes,
+        }
+        state.expected += outcome.bytes;
+        state.progress.bytes += outcome.bytes;
+        state.progress.files += (rest - outcome.linked.len()) as u64;
+
+        let summary = &mut state.summary;
+        summary.files += outcome.files;
+        summary.bytes += outcome.bytes;
+        summary.folders += outcome.folders;
+        summary.others += outcome.others;
+        summary.skipped += outcome.skipped;
+        for (at, reason) in outcome.failures {
+            let path = path(&join(&parcel.source, &join(&parcel.folder, &parcel.name(at))));
+            summary.failures.push(Failure { path, reason });
+        }
+        if outcome.full {
+            summary.is_full = true;
+            self.stop();
+        }
+        for (at, inode) in outcome.linked {
+            if let Some(one) = parcel.split(at, 1).into_iter().next() {
+                state.linked.entry(inode).or_default().push(one);
+            }
+        }
+        if rest < pending.names as usize && !self.is_stopped() {
+            // As many names as will come to about a budget; at first it may have been a large one by chance.
+            let size = BUDGET * rest as u64 / outcome.bytes.max(1);
+            let size = usize::try_from(size).unwrap_or(NAMES).clamp(1, NAMES);
+            for part in parcel.split(rest, size) {
+                state.next_id += 1;
+                let id = state.next_id;
+                state.add(Parcel { id, ..part });
+            }
+        }
+        self.wake(&mut state);
+    }
+
+    /// Looks up the sizes of what is not done yet: only where there is enough of it.
+    fn look_up_sizes(&self) {
+        let mut source = Place::default();
+        loop {
+            let mut state = self.lock();
+            while self.begun.elapsed() < LONG || state.unknown == 0 {
+                if state.is_over() || self.is_stopped() {
+                    return;
+                }
+                state = self
+                    .over
+                    .wait_timeout(state, TICK / 2)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+            }
+            if state.is_over() || self.is_stopped() {
+                return;
+            }
+            let parcels = state.under_way.iter().flatten().chain(&state.waiting);
+            let unknown = parcels.filter(|pending| pending.bytes.load(Relaxed) == UNKNOWN);
+            let unknown: Vec<Arc<Pending>> = unknown.cloned().collect();
+            drop(state);
+            for pending in unknown {
+                if self.is_stopped() {
+                    return;
+                }
+                let bytes = super::walk::bytes_of(&mut source, &pending.parcel);
+                let mut state = self.lock();
+                if !pending.is_done.load(Relaxed) {
+                    pending.bytes.store(bytes, Relaxed);
+                    state.unknown -= 1;
+                    state.expected += bytes;
+                }
+            }
+        }
+    }
+
+    /// Writes to disk what is there, again and again, so that little is left to wait for at the end.
+    fn sync_on_the_way(&self, roots: &[Root], synced: &AtomicU64) {
+        let mut disks: Vec<OwnedFd> = Vec::new();
+        loop {
+            let state = self.lock();
+            if state.is_over() || self.is_stopped() {
+                return;
+            }
+            let (state, _) =
+                self.over.wait_timeout(state, LONG).unwrap_or_else(PoisonError::into_inner);
+            let bytes = state.progress.bytes;
+            drop(state);
+            if disks.is_empty() {
+                disks.extend(roots.iter().filter_map(Root::disk));
+            }
+            if disks.iter().all(|disk| syncfs(disk).is_ok()) {
+                synced.store(bytes, Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What travels to a worker and back: some names in one folder, and what became of them.
+
+use std::ffi::CStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::OnExists;
+
+/// Names a parcel has at most; what a worker has done of it is kept in so many bits.
+pub(super) const NAMES: usize = 128;
+
+/// Bytes after which a worker gives the rest of its parcel back, so that others can take a share of large files.
+pub(super) const BUDGET: u64 = 8 << 20;
+
+/// How the folder that a parcel's files go to stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Ground {
+    /// Not there yet. The parcel is all that is in it: it is filled under a temporary name, and renamed once.
+    Unmade,
+    /// Made by this run: nothing is in the way in it.
+    Fresh,
+    /// It was there before.
+    Used,
+}
+
+/// Files of one folder, to be copied by one worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Parcel {
+    /// Different for each parcel of a run; part of its temporary names.
+    pub(super) id: u64,
+    pub(super) source: Vec<u8>,
+    pub(super) target: Vec<u8>,
+    /// The folder below both, its parts separated by `/`; empty for the root.
+    pub(super) folder: Vec<u8>,
+    pub(super) ground: Ground,
+    /// For each name its kind (`f`: a regular file, `o`: anything else), the name, and a NUL.
+    pub(super) names: Vec<u8>,
+    /// The name in the target, where it is another one; the parcel has one name then.
+    pub(super) renamed: Option<Vec<u8>>,
+    /// Whether to copy a file that has several names. Otherwise it is only reported, so that all its names can stay one file.
+    pub(super) take_linked: bool,
+}
+
+impl Parcel {
+    /// The kinds and names.
+    pub(super) fn names(&self) -> impl Iterator<Item = (u8, &CStr)> {
+        self.names.split_inclusive(|byte| *byte == 0).filter_map(|entry| {
+            let (kind, name) = entry.split_first()?;
+            Some((*kind, CStr::from_bytes_with_nul(name).ok()?))
+        })
+    }
+
+    /// The name at a position.
+    pub(super) fn name(&self, index: usize) -> Vec<u8> {
+        self.names().nth(index).map_or_else(Vec::new, |(_, name)| name.to_bytes().to_vec())
+    }
+
+    /// The names from a position on, in parcels of `size` names. Their folder is there by now.
+    pub(super) fn split(&self, from: usize, size: usize) -> Vec<Parcel> {
+        let entries: Vec<&[u8]> =
+            self.names.split_inclusive(|byte| *byte == 0).skip(from).collect();
+        let ground = if self.ground == Ground::Unmade { Ground::Fresh } else { self.ground };
+        let part = |names: &[&[u8]]| Parcel { ground, names: names.concat(), ..self.clone() };
+        entries.chunks(size).map(part).collect()
+    }
+}
+
+/// What became of a parcel.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Outcome {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    pub(super) folders: u64,
+    /// Symbolic links, FIFOs, sockets, device nodes.
+    pub(super) others: u64,
+    pub(super) skipped: u64,
+    /// By position.
+    pub(super) failures: Vec<(usize, String)>,
+    /// Files with several names, by position: device and inode.
+    pub(super) linked: Vec<(usize, (u64, u64))>,
+    /// The position from which on nothing was done.
+    pub(super) rest: Option<usize>,
+    /// Whether there is no room for anything more.
+    pub(super) full: bool,
+}
+
+/// What a worker has to know besides its parcels.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Settings {
+    /// The beginning of this run's temporary names.
+    pub(super) prefix: String,
+    pub(super) on_exists: OnExists,
+    pub(super) preserve: bool,
+}

@@ -45,6 +45,7 @@
 //! | `if __name__ == "__main__":` | [`init`](init()) |
 //! | `Pipe()`, `Pipe(duplex=False)` | [`pipe::duplex`], [`pipe::simplex`] |
 //! | `connection.wait()`, `poll(timeout)` | [`pipe::wait`] |
+//! | a socket or a file as an argument (`reduction`) | [`Descriptor`] |
 //! | `Queue(n)`, `Queue()` | [`Queue::bounded`], [`Queue::unbounded`] |
 //! | `put`, `put_nowait`, `put(…, timeout=…)` | [`Queue::put`], [`Queue::try_put`], [`Queue::put_timeout`] |
 //! | `get`, `get_nowait`, `get(timeout=…)` | [`Queue::get`], [`Queue::try_get`], [`Queue::get_timeout`] |
@@ -78,6 +79,7 @@ mod arena;
 mod codec;
 mod constructor;
 pub mod copy;
+mod descriptor;
 mod futex;
 mod init;
 pub mod manager;
@@ -96,6 +98,7 @@ mod wire;
 
 #[doc(hidden)]
 pub use constructor::init_before_main;
+pub use descriptor::Descriptor;
 pub use init::init;
 pub use manager::Manager;
 pub use pool::{AsyncResult, Pool, TaskError};

@@ -1,0 +1,415 @@
+//! One connection: everything that happens on it, but for the waiting.
+//!
+//! All sockets are non-blocking. [`Connection::advance`] does what can be done now and says what to wait for, and the models wait, each in its way.
+
+use crate::{
+    answer::{After, Answer, Desk, Part, Site, Status, refuse},
+    request::{self, LONGEST_HEAD, Method, Parsed},
+};
+use rustix::{
+    fs::sendfile,
+    io::Errno,
+    net::{RecvFlags, SendFlags, Shutdown, getpeername, recv, send, shutdown},
+};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A whole head, and behind it some room to read a body into, which is thrown away.
+const INPUT: usize = LONGEST_HEAD + 4096;
+/// So many bytes of answers may wait to be sent before the next request is looked at.
+const ENOUGH: usize = 64 * 1024;
+/// How much is sent before other connections get their turn.
+const TURN: usize = 1024 * 1024;
+/// How long to go on reading after a refusal, so that the client can read it before the connection breaks.
+const LINGER: Duration = Duration::from_secs(2);
+/// Exchanges that are kept for later requests.
+const SPARE: usize = 64;
+
+/// One who serves: what is needed for one request at a time, and kept for the next.
+#[derive(Debug)]
+pub struct Worker {
+    site: Arc<Site>,
+    desk: Desk,
+    #[expect(
+        clippy::vec_box,
+        reason = "they come from connections and go to connections, which hold a pointer"
+    )]
+    spare: Vec<Box<Exchange>>,
+    /// Whether others wait for this worker, so that no connection is kept open.
+    pub(crate) is_crowded: bool,
+}
+
+impl Worker {
+    /// One who serves `site`.
+    pub fn new(site: &Arc<Site>) -> Worker {
+        Worker {
+            site: Arc::clone(site),
+            desk: Desk::default(),
+            spare: Vec::new(),
+            is_crowded: false,
+        }
+    }
+
+    /// What it serves.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    fn put_back(&mut self, mut exchange: Box<Exchange>) {
+        if self.spare.len() < SPARE && exchange.output.capacity() <= 4 * ENOUGH {
+            exchange.reset();
+            self.spare.push(exchange);
+        }
+    }
+}
+
+// ANCHOR: next
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Something to read.
+    Read,
+    /// Room to write.
+    Write,
+    /// Its next turn: it could go on at once, but has had a large share.
+    Turn,
+    /// Nothing: it is over.
+    Close,
+}
+// ANCHOR_END: next
+
+/// What a connection is at, which decides how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Head,
+    Body,
+    Write,
+    Linger,
+}
+
+/// A connection. While it is idle it is no more than this: buffers come with a request and go with its answer.
+#[derive(Debug)]
+pub struct Connection<S> {
+    /// The connection's descriptor, non-blocking.
+    pub socket: S,
+    phase: Phase,
+    since: Instant,
+    exchange: Option<Box<Exchange>>,
+}
+
+/// A request in progress, and its answer.
+#[derive(Debug)]
+struct Exchange {
+    input: Box<[u8]>,
+    /// What has been read and not used yet: a request begins at `start`.
+    start: usize,
+    end: usize,
+    /// Whether that is known to be a part of a request, so that there is nothing to do before the rest has come.
+    is_partial: bool,
+    /// How much is left of that request's body, once its head is whole.
+    body: Option<u64>,
+    output: Vec<u8>,
+    sent: usize,
+    /// What is to be sent after the output.
+    file: Option<Part>,
+    closing: Option<Closing>,
+}
+
+/// How a connection is closed, once all is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    AtOnce,
+    /// The client may still be sending. Closed now, the connection would break, perhaps before it has read the answer.
+    Slowly,
+}
+
+impl Default for Exchange {
+    fn default() -> Exchange {
+        Exchange {
+            input: vec![0; INPUT].into(),
+            start: 0,
+            end: 0,
+            is_partial: false,
+            body: None,
+            output: Vec::new(),
+            sent: 0,
+            file: None,
+            closing: None,
+        }
+    }
+}
+
+/// How far sending got.
+enum Sent {
+    All,
+    NotAll,
+    Failed,
+}
+
+impl Exchange {
+    fn reset(&mut self) {
+        (self.start, self.end, self.body, self.sent) = (0, 0, None, 0);
+        self.output.clear();
+        (self.file, self.closing) = (None, None);
+    }
+
+    /// Answers all requests that are whole, as long as there is room for answers. Returns whether there was one.
+    fn answer_all(&mut self, worker: &mut Worker, socket: BorrowedFd<'_>) -> bool {
+        let mut answered = false;
+        self.is_partial = false;
+        while self.start < self.end
+            && self.closing.is_none()
+            && self.file.is_none()
+            && self.output.len() - self.sent < ENOUGH
+        {
+            let bytes = &self.input[self.start..self.end];
+            let (head, answer, method) = match request::parse(bytes) {
+                Parsed::Partial => {
+                    self.is_partial = true;
+                    break;
+                }
+                Parsed::Refused(status) => {
+                    self.closing = Some(Closing::Slowly);
+                    let answer =
+                        refuse(status, After::Close, false, &mut worker.desk, &mut self.output);
+                    (0, answer, Method::Other)
+                }
+                Parsed::Whole(request) => {
+                    // The body is thrown away as it comes; its head stays where it is until all of it has come.
+                    let left = self.body.unwrap_or(request.body);
+                    let (head, method) = (request.length, request.method);
+                    if left > 0 {
+                        let from = self.start + head;
+                        let count = left.min((self.end - from) as u64);
+                        self.body = Some(left - count);
+                        self.input.copy_within(from + count as usize..self.end, from);
+                        self.end -= count as usize;
+                        if count < left {
+                            self.is_partial = true;
+                            break;
+                        }
+                        continue;
+                    }
+                    let site = &*worker.site;
+                    let stays = request.keep_alive && !worker.is_crowded && !site.is_stopping();
+                    let after = match (stays, request.is_http_1_0) {
+                        (true, false) => After::Open,
+                        (true, true) => After::OpenHttp10,
+                        (false, _) => After::Close,
+                    };
+                    if !stays {
+                        let more = request.unread_body || self.end - self.start > head;
+                        self.closing = Some(if more { Closing::Slowly } else { Closing::AtOnce });
+                    }
+                    let answer = site.answer(&request, after, &mut worker.desk, &mut self.output);
+                    (head, answer, method)
+                }
+            };
+            if worker.site.log {
+                log(socket, bytes, method, &answer, &mut worker.desk);
+            }
+            self.file = answer.file;
+            self.start += head;
+            self.body = None;
+            answered = true;
+        }
+        if self.start == self.end || self.closing.is_some() {
+            (self.start, self.end) = (0, 0);
+        }
+        answered
+    }
+
+    /// Sends what there is to send, and takes it off `turn`.
+    fn send_all(&mut self, socket: BorrowedFd<'_>, turn: &mut usize) -> Sent {
+        while self.sent < self.output.len() {
+            let more = if self.file.is_some() { SendFlags::MORE } else { SendFlags::empty() };
+            match send(socket, &self.output[self.sent..], more | SendFlags::NOSIGNAL) {
+                Ok(count) => {
+                    self.sent += count;
+                    *turn = turn.saturating_sub(count);
+                }
+                Err(Errno::AGAIN) => return Sent::NotAll,
+                Err(Errno::INTR) => {}
+                Err(_) => return Sent::Failed,
+            }
+        }
+        self.output.clear();
+        self.sent = 0;
+        while let Some(part) = &mut self.file {
+            let most = part.left.min((*turn).max(1) as u64) as usize;
+            match sendfile(socket, &part.file, Some(&mut part.at), most) {
+                Ok(0) => return Sent::Failed, // the file has become shorter than was promised
+                Ok(count) => {
+                    part.left -= count as u64;
+                    *turn = turn.saturating_sub(count);
+                    if part.left == 0 {
+                        self.file = None;
+                    } else if *turn == 0 {
+                        return Sent::NotAll;
+                    }
+                }
+                Err(Errno::AGAIN) => return Sent::NotAll,
+                Err(Errno::INTR) => {}
+                Err(_) => return Sent::Failed,
+            }
+        }
+        Sent::All
+    }
+
+    /// Reads what is there. `None` when the connection is at its end; else whether there may be more.
+    fn receive(&mut self, socket: BorrowedFd<'_>) -> Option<bool> {
+        if self.start > 0 {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        loop {
+            let room = &mut self.input[self.end..];
+            let length = room.len();
+            return match recv(socket, room, RecvFlags::empty()) {
+                Ok((_, 0)) => None,
+                Ok((_, count)) => {
+                    self.end += count;
+                    Some(count == length)
+                }
+                Err(Errno::AGAIN) => Some(false),
+                Err(Errno::INTR) => continue,
+                Err(_) => None,
+            };
+        }
+    }
+}
+
+impl<S: AsFd> Connection<S> {
+    /// A connection that has just begun.
+    pub fn new(socket: S) -> Connection<S> {
+        Connection { socket, phase: Phase::Idle, since: Instant::now(), exchange: None }
+    }
+
+    /// Whether no request is in progress.
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle
+    }
+
+    /// When what it waits for takes too long.
+    pub fn deadline(&self, site: &Site) -> Instant {
+        let limit = match self.phase {
+            Phase::Idle => site.timeouts.idle,
+            Phase::Head => site.timeouts.head,
+            Phase::Body => site.timeouts.body,
+            Phase::Write => site.timeouts.write,
+            Phase::Linger => LINGER,
+        };
+        self.since + limit
+    }
+
+    /// Does all that can be done without waiting.
+    pub fn advance(&mut self, worker: &mut Worker) -> Next {
+        let spare = || worker.spare.pop().unwrap_or_default();
+        let mut exchange = self.exchange.take().unwrap_or_else(spare);
+        let next = self.go_on(&mut exchange, worker);
+        if next == Next::Close || self.phase == Phase::Idle {
+            worker.put_back(exchange);
+        } else {
+            self.exchange = Some(exchange);
+        }
+        next
+    }
+
+    /// Its deadline has passed: closes, not without an answer if a request has begun.
+    pub fn expire(&mut self, worker: &mut Worker) -> Next {
+        if let (Phase::Head | Phase::Body, Some(exchange)) = (self.phase, &mut self.exchange) {
+            // All earlier answers were sent before this request was waited for.
+            exchange.reset();
+            exchange.closing = Some(Closing::Slowly);
+            let (desk, out) = (&mut worker.desk, &mut exchange.output);
+            let answer = refuse(Status::RequestTimeout, After::Close, false, desk, out);
+            if worker.site.log {
+                log(self.socket.as_fd(), b"", Method::Other, &answer, desk);
+            }
+            return self.advance(worker);
+        }
+        Next::Close
+    }
+
+    // ANCHOR: advance
+    fn go_on(&mut self, exchange: &mut Exchange, worker: &mut Worker) -> Next {
+        let socket = self.socket.as_fd();
+        let (mut turn, mut has_moved, mut may_read) = (TURN, false, true);
+        let (next, phase) = loop {
+            has_moved |= exchange.answer_all(worker, socket);
+            let before = turn;
+            let sent = exchange.send_all(socket, &mut turn);
+            has_moved |= turn < before;
+            match sent {
+                Sent::All => {}
+                Sent::NotAll if turn == 0 => break (Next::Turn, Phase::Write),
+                Sent::NotAll => break (Next::Write, Phase::Write),
+                Sent::Failed => return Next::Close,
+            }
+            match exchange.closing {
+                None if turn == 0 => break (Next::Turn, Phase::Write),
+                // There was no room for the answers of all that has been read; now there is.
+                None if exchange.start < exchange.end && !exchange.is_partial => continue,
+                None => {}
+                Some(Closing::AtOnce) => return Next::Close,
+                Some(Closing::Slowly) => {
+                    exchange.end = 0; // what still comes is thrown away
+                    if self.phase != Phase::Linger {
+                        let _ = shutdown(socket, Shutdown::Write);
+                        (self.phase, self.since) = (Phase::Linger, Instant::now());
+                    }
+                }
+            }
+            if !may_read {
+                let phase = match *exchange {
+                    Exchange { closing: Some(_), .. } => Phase::Linger,
+                    Exchange { body: Some(_), .. } => Phase::Body,
+                    Exchange { start, end, .. } if start < end => Phase::Head,
+                    _ if worker.site.is_stopping() => return Next::Close,
+                    _ => Phase::Idle,
+                };
+                break (Next::Read, phase);
+            }
+            match exchange.receive(socket) {
+                Some(there_may_be_more) => may_read = there_may_be_more,
+                None => return Next::Close,
+            }
+        };
+        if has_moved || phase != self.phase {
+            (self.phase, self.since) = (phase, Instant::now());
+        }
+        next
+    }
+    // ANCHOR_END: advance
+}
+
+/// Writes a line in the Common Log Format, in one piece. Nobody may read it any more: that is no reason to end.
+fn log(socket: BorrowedFd<'_>, bytes: &[u8], method: Method, answer: &Answer, desk: &mut Desk) {
+    let mut line = Vec::with_capacity(200);
+    let peer = getpeername(socket).ok().flatten().and_then(|peer| SocketAddr::try_from(peer).ok());
+    let _ = match peer {
+        Some(peer) => write!(line, "{}", peer.ip()),
+        None => write!(line, "-"), // it is gone already
+    };
+    // From `Sun, 06 Nov 1994 08:49:37 GMT` to `06/Nov/1994:08:49:37 +0000`.
+    let date = desk.date();
+    for part in
+        [b" - - [", &date[5..7], b"/", &date[8..11], b"/", &date[12..16], b":", &date[17..25]]
+    {
+        line.extend(part);
+    }
+    line.extend(b" +0000] \"");
+    let request = bytes.trim_ascii_start();
+    let end = request.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    // What a client sent must not look like another line, or command a terminal.
+    line.extend(request[..end.unwrap_or(request.len())].escape_ascii());
+    let length = if method == Method::Head { 0 } else { answer.length };
+    let _ = writeln!(line, "\" {} {length}", answer.status.code());
+    let _ = std::io::stdout().lock().write_all(&line);
+}

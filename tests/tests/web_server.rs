@@ -1,0 +1,356 @@
+//! 5_2_web_server in its five models: the same requests to all of them, by curl and by hand, as a program of its own.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, TcpStream},
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+const MODELS: [&str; 5] = ["process", "thread", "pool", "async", "epoll"];
+/// Only reached when something is wrong.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+struct Server {
+    process: Child,
+    output: BufReader<std::process::ChildStdout>,
+    address: String,
+}
+
+impl Server {
+    fn start(model: &str, root: &Path, more: &[&str]) -> Server {
+        let mut command = Command::new(checks::program("5_2_web_server"));
+        command.args(["--model", model, "--port", "0", "--root"]).arg(root).args(more);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        Server { process, output, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket
+    }
+
+    /// Sends `request`, and reads until the server closes.
+    fn raw(&self, request: &[u8]) -> String {
+        let mut socket = self.connect();
+        socket.write_all(request).unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The answer to a GET with these lines, which ends the connection.
+    fn get(&self, target: &str, lines: &str) -> String {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n");
+        self.raw(head.as_bytes())
+    }
+
+    fn code(&self, target: &str) -> String {
+        code(&self.get(target, ""))
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn code(answer: &str) -> String {
+    answer.strip_prefix("HTTP/1.1 ").unwrap_or(answer).chars().take(3).collect()
+}
+
+/// A root with a few files, and something beside it that nobody may have.
+fn site() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    fs::create_dir_all(root.join("sub/deep")).unwrap();
+    fs::create_dir(root.join("indexed")).unwrap();
+    fs::write(root.join("a.txt"), "0123456789").unwrap();
+    fs::write(root.join("empty"), "").unwrap();
+    fs::write(root.join("你 好.html"), "<p>hello").unwrap();
+    fs::write(root.join("indexed/index.html"), "<p>index").unwrap();
+    let large: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
+    fs::write(root.join("large.bin"), large).unwrap();
+    fs::write(folder.path().join("secret"), "secret").unwrap();
+    symlink("../secret", root.join("out")).unwrap();
+    symlink(folder.path(), root.join("up")).unwrap();
+    symlink("a.txt", root.join("in")).unwrap();
+    folder
+}
+
+/// Runs `test` against each model, all at the same time.
+fn each(more: &[&str], test: fn(Server, &Path)) {
+    thread::scope(|s| {
+        for model in MODELS {
+            s.spawn(move || {
+                let folder = site();
+                let root = folder.path().join("root");
+                test(Server::start(model, &root, more), &root);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_real_client_gets_files_whole_and_in_part() {
+    each(&[], |server, root| {
+        let curl = |arguments: &[&str], path: &str| {
+            let mut command = Command::new("curl");
+            command.args(["-sS", "--max-time", "60", "--path-as-is"]).args(arguments);
+            let output = command.arg(format!("http://{}{path}", server.address)).output();
+            let output = output.expect("curl is installed");
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{path}: {complaint}");
+            output.stdout
+        };
+        assert_eq!(curl(&[], "/a.txt"), b"0123456789");
+        assert_eq!(curl(&[], "/in"), b"0123456789");
+        assert_eq!(curl(&[], "/%E4%BD%A0%20%E5%A5%BD.html"), "<p>hello".as_bytes());
+        assert_eq!(curl(&["-r", "2-4"], "/a.txt"), b"234");
+        assert_eq!(curl(&["-r", "-3"], "/a.txt"), b"789");
+        assert_eq!(curl(&["-L"], "/indexed"), b"<p>index");
+        let large = fs::read(root.join("large.bin")).unwrap();
+        assert!(curl(&[], "/large.bin") == large);
+        assert!(curl(&["-r", "1000000-"], "/large.bin") == large[1_000_000..]);
+        let code = |arguments: &[&str], path: &str| {
+            let said =
+                curl(&[&["-o", "/dev/null", "-w", "%{http_code}"], arguments].concat(), path);
+            String::from_utf8(said).unwrap()
+        };
+        assert_eq!(code(&["-I"], "/large.bin"), "200");
+        assert_eq!(code(&["-z", "Thu, 01 Jan 2099 00:00:00 GMT"], "/a.txt"), "304");
+        assert_eq!(code(&["-z", "Fri, 01 Jan 1999 00:00:00 GMT"], "/a.txt"), "200");
+        assert_eq!(code(&["-d", "x=1"], "/a.txt"), "405");
+        assert_eq!(code(&["-T", root.join("large.bin").to_str().unwrap()], "/a.txt"), "413");
+        assert_eq!(code(&["--http1.0"], "/a.txt"), "200");
+    });
+}
+
+#[test]
+fn answers_say_what_they_are() {
+    each(&[], |server, _| {
+        let answer = server.get("/a.txt", "");
+        for line in
+            ["Content-Type: text/plain; charset=utf-8", "Content-Length: 10", "Connection: close"]
+        {
+            assert!(answer.contains(&format!("{line}\r\n")), "{answer}");
+        }
+        for (range, expected, content) in [
+            ("0-0", "206", "0"),
+            ("5-99", "206", "56789"),
+            ("-99", "206", "0123456789"),
+            ("10-", "416", ""),
+            ("-0", "416", ""),
+            ("0-1,3-4", "200", "0123456789"),
+            ("4-2", "200", "0123456789"),
+            ("x-2", "200", "0123456789"),
+            ("2-x", "200", "0123456789"),
+            ("", "200", "0123456789"),
+        ] {
+            let answer = server.get("/a.txt", &format!("Range: bytes={range}\r\n"));
+            let body = answer.split_once("\r\n\r\n").unwrap().1;
+            assert_eq!((code(&answer).as_str(), body), (expected, content), "{range}");
+        }
+        let answer =
+            server.get("/a.txt", "Range: bytes=0-1\r\nIf-Range: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+        assert_eq!(code(&answer), "200", "another version of the file is sent whole");
+        assert!(server.get("/sub", "").contains("\r\nLocation: /sub/\r\n"));
+        assert!(server.get("/sub/", "").contains("<a href=\"./deep/\">deep/</a>"));
+        assert!(server.get("/indexed/", "").ends_with("<p>index"));
+        assert_eq!(server.code("/a.txt/"), "404");
+        assert_eq!(code(&server.get("/empty", "")), "200");
+    });
+}
+
+#[test]
+fn nothing_outside_the_root_is_served() {
+    each(&[], |server, _| {
+        for target in [
+            "/../secret",
+            "/%2e%2e/secret",
+            "/sub/..%2f../secret",
+            "/out",
+            "/up/secret",
+            "/up/",
+            "//../secret",
+        ] {
+            let answer = server.get(target, "");
+            assert_eq!(code(&answer), "403", "{target}");
+            assert!(!answer.contains("\r\nsecret"), "{target}: {answer}");
+        }
+        assert_eq!(server.code("/sub/../a.txt"), "200");
+        assert_eq!(server.code("/sub/deep/../../../secret"), "403");
+    });
+}
+
+#[test]
+fn what_is_malformed_is_refused_and_the_server_goes_on() {
+    each(&[], |server, _| {
+        let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(20_000));
+        for (request, expected) in [
+            ("nonsense\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\n\r\n", "400"),
+            ("GET /%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400"),
+            ("GET /%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400"),
+            ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400"),
+            ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "405"),
+            ("GET / HTTP/3.0\r\nHost: x\r\n\r\n", "505"),
+            (&long, "431"),
+        ] {
+            let answer = server.raw(request.as_bytes());
+            assert_eq!(code(&answer), expected, "{request:.60}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        }
+        assert_eq!(server.code("/a.txt"), "200");
+    });
+}
+
+#[test]
+fn a_connection_carries_many_requests_in_order() {
+    each(&[], |server, _| {
+        let one = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let body = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nGET /";
+        let mut all = [one("/a.txt"), one("/none"), body.into(), one("/large.bin")].concat();
+        all += &(one("/in").repeat(500)
+            + "HEAD /a.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut socket = server.connect();
+        let mut writer = socket.try_clone().unwrap();
+        let sender = thread::spawn(move || {
+            // In pieces, so that requests are cut in the middle.
+            all.as_bytes().chunks(777).for_each(|piece| writer.write_all(piece).unwrap());
+        });
+        let mut answers = Vec::new();
+        socket.read_to_end(&mut answers).unwrap();
+        sender.join().unwrap();
+        let text = String::from_utf8_lossy(&answers);
+        let codes: Vec<String> = text.split("HTTP/1.1 ").skip(1).map(|a| a[..3].into()).collect();
+        let mut expected = vec!["200"; 505];
+        (expected[1], expected[2]) = ("404", "405");
+        assert_eq!(codes.len(), expected.len());
+        assert_eq!(codes, expected);
+    });
+}
+
+#[test]
+fn slow_and_silent_clients_are_dropped() {
+    let limits = ["--idle", "1", "--head", "1", "--body", "1", "--write", "1"];
+    each(&limits, |server, _| {
+        assert_eq!(server.raw(b""), "", "a silent one is closed without a word");
+        assert_eq!(code(&server.raw(b"GET / HTTP/1.1\r\nHo")), "408");
+        let body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab";
+        assert_eq!(code(&server.raw(body)), "408");
+        let mut deaf = server.connect();
+        let many = "GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20);
+        deaf.write_all(many.as_bytes()).unwrap();
+        thread::sleep(Duration::from_secs(4)); // it takes nothing; what it gets later is not all
+        let mut got = Vec::new();
+        let _ = deaf.read_to_end(&mut got); // the end, or a reset
+        assert!(got.len() < 20 * 5_000_000, "{}", got.len());
+        // One that sends a request and then no more is answered all the same.
+        let mut half = server.connect();
+        half.write_all(b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        half.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        half.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("0123456789"), "{answer}");
+    });
+}
+
+#[test]
+fn a_changed_file_is_never_stale() {
+    each(&[], |server, root| {
+        let path = root.join("a.txt");
+        let old = std::time::SystemTime::now() - Duration::from_secs(60);
+        for number in 0..20 {
+            let text = format!("{number:04}");
+            if number % 2 == 0 {
+                fs::write(&path, &text).unwrap();
+            } else {
+                fs::write(root.join("new"), &text).unwrap();
+                fs::rename(root.join("new"), &path).unwrap();
+            }
+            fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+            assert!(server.get("/a.txt", "").ends_with(&text), "{number}");
+        }
+    });
+}
+
+#[test]
+fn there_are_no_more_connections_than_allowed() {
+    each(&["--workers", "2", "--connections", "2"], |server, _| {
+        let ask = |mut socket: &TcpStream| {
+            socket.write_all(b"GET /a.txt HTTP/1.1\r\nHost: x\r\nX: ").unwrap();
+        };
+        let held = [server.connect(), server.connect()];
+        held.iter().for_each(ask); // in the middle of a request: nobody may close them
+        thread::sleep(Duration::from_millis(200));
+        let mut third = server.connect();
+        third.write_all(b"GET /a.txt HTTP/1.0\r\n\r\n").unwrap();
+        third.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        assert!(third.read(&mut [0; 100]).is_err(), "it waits");
+        drop(held);
+        third.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut answer = String::new();
+        third.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("0123456789"), "{answer}");
+    });
+}
+
+#[test]
+fn it_ends_when_running_answers_are_finished() {
+    each(&["--log"], |mut server, _| {
+        let mut idle = server.connect();
+        idle.write_all(b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = [0; 4096];
+        assert!(idle.read(&mut answer).unwrap() > 0);
+        let mut running = server.connect();
+        running.write_all(b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert_eq!(running.read(&mut answer[..1]).unwrap(), 1); // begun, and too long for the sockets' buffers
+        server.signal("-TERM");
+        assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0, "an idle one is closed");
+        let mut rest = Vec::new();
+        running.read_to_end(&mut rest).unwrap();
+        assert!(rest.len() > 5_000_000, "{}", rest.len());
+        assert!(checks::run::ended(&mut server.process).success());
+        let mut log = String::new();
+        server.output.read_to_string(&mut log).unwrap();
+        assert!(log.contains("\"GET /a.txt HTTP/1.1\" 200 10\n"), "{log}");
+        assert!(log.ends_with("all connections were finished\n"), "{log}");
+    });
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    for (arguments, named) in [
+        ("--model prefork", "a model is process"),
+        ("--port 99999", "--port \"99999\""),
+        ("--workers 0", "need at least 1"),
+        ("--head -1", "give seconds"),
+        ("--colour", "unknown argument \"--colour\""),
+    ] {
+        let mut command = Command::new(checks::program("5_2_web_server"));
+        let output = command.args(arguments.split(' ')).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {said}");
+        assert!(said.contains(named) && said.contains("Usage:"), "{arguments}: {said}");
+    }
+    let mut command = Command::new(checks::program("5_2_web_server"));
+    let output = command.args(["--port", "0", "--root", "/no/such/folder"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}

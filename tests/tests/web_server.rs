@@ -275,10 +275,13 @@ fn slow_and_silent_clients_are_dropped() {
 #[test]
 fn a_changed_file_is_never_stale() {
     each(&[], |server, root| {
+        // Longer than a file has to be left alone before it is kept; and asked for again and again, by every worker.
+        thread::sleep(Duration::from_millis(2500));
+        (0..100).for_each(|_| assert!(server.get("/a.txt", "").ends_with("0123456789")));
         let path = root.join("a.txt");
         let old = std::time::SystemTime::now() - Duration::from_secs(60);
         for number in 0..20 {
-            let text = format!("{number:04}");
+            let text = format!("{number:010}"); // as long as the one before it
             if number % 2 == 0 {
                 fs::write(&path, &text).unwrap();
             } else {

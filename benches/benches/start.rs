@@ -1,10 +1,12 @@
-//! Starting one and waiting for its end: a process of `processes`, a program by `std`, a thread.
+//! Starting one and waiting for its end: a process of `processes`, a program by `std`, a thread, a task of an async runtime, a piece of
+//! work for rayon's threads.
 //!
-//! Measured: from the call that starts it until `join` returns, with nothing to do in between; the result is asserted. Left out: what it
-//! costs while it runs (1_1_7 and 3_2 look at that), and starting many at once.
+//! Measured: from the call that starts it until its result is there, with nothing to do in between; the result is asserted. rayon's threads and
+//! those of the runtime are started before. Left out: what it costs while it runs (`memory`), and starting many at once (the curves).
 
 use criterion::Criterion;
-use std::{process::Command, thread};
+use std::{process::Command, thread, time::Instant};
+use tokio::runtime;
 
 fn main() {
     processes::init();
@@ -19,6 +21,28 @@ fn main() {
     group.bench_function("thread", |b| {
         b.iter(|| assert_eq!(thread::spawn(|| 42).join().unwrap(), 42));
     });
+    group.bench_function("thread_scoped", |b| {
+        b.iter(|| assert_eq!(thread::scope(|s| s.spawn(|| 42).join().unwrap()), 42));
+    });
+    let pool = rayon::ThreadPoolBuilder::new().build().unwrap();
+    group.bench_function("rayon", |b| b.iter(|| assert_eq!(pool.install(|| 42), 42)));
+    for (name, mut builder) in [
+        ("async_task", runtime::Builder::new_current_thread()),
+        ("async_task_threads", runtime::Builder::new_multi_thread()),
+    ] {
+        let runtime = builder.build().unwrap();
+        group.bench_function(name, |b| {
+            b.iter_custom(|count| {
+                runtime.block_on(async {
+                    let started = Instant::now();
+                    for _ in 0..count {
+                        assert_eq!(tokio::spawn(async { 42 }).await.unwrap(), 42);
+                    }
+                    started.elapsed()
+                })
+            });
+        });
+    }
     group.finish();
     criterion.final_summary();
 }

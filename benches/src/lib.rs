@@ -1,0 +1,22 @@
+//! What the benchmarks of this package found, and what follows from it.
+//!
+//! - [`results`]: samples, as criterion and the other measuring programs of this package left them in the target folder.
+//! - [`questions`]: what is asked, in which ways it was answered.
+//! - [`claims`]: what the notes claim, how it is measured, and by which rule it holds or does not.
+//! - [`python`]: the same work by Python.
+//! - [`curves`]: the same over 1, 10, 100, … units, to where it breaks.
+//! - [`advice`]: which way to use when; it follows from the figures.
+//! - [`machine`]: where it was measured.
+//! - [`page`]: all of that as one page; [`figures`]: a few of them for the README.
+
+pub mod advice;
+pub mod chart;
+pub mod claims;
+pub mod curves;
+pub mod figures;
+pub mod language;
+pub mod machine;
+pub mod page;
+pub mod python;
+pub mod questions;
+pub mod results;

@@ -1,0 +1,357 @@
+//! Samples, and where the programs that measure leave them.
+//!
+//! Criterion writes `criterion/GROUP/FUNCTION/new/{benchmark,sample}.json` into the target folder. What is not a time, or not measured by
+//! criterion (memory, Python, curves), is written as one file a question into `report/` beside it.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// What a value of a sample is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Of time, for one element (one task, one message, one update).
+    Seconds,
+    /// Of memory, for one.
+    Bytes,
+    /// How often something was seen.
+    Times,
+}
+
+/// The same thing measured several times.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// What the values are.
+    pub unit: Unit,
+    /// At least one, all finite.
+    pub values: Vec<f64>,
+}
+
+impl Sample {
+    /// Seconds for one.
+    pub fn seconds(values: impl IntoIterator<Item = f64>) -> Sample {
+        Sample { unit: Unit::Seconds, values: values.into_iter().collect() }
+    }
+
+    /// The value that a share `q` (0 to 1) of the values lies below, interpolated.
+    ///
+    /// # Panics
+    ///
+    /// If there are no values.
+    ///
+    /// ```
+    /// use benches::results::Sample;
+    ///
+    /// let sample = Sample::seconds([4.0, 1.0, 3.0, 2.0]);
+    /// assert_eq!(sample.quantile(0.5), 2.5);
+    /// assert_eq!(sample.quantile(1.0), 4.0);
+    /// ```
+    pub fn quantile(&self, q: f64) -> f64 {
+        let mut sorted = self.values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let place = q * (sorted.len() - 1) as f64;
+        let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+        below + (above - below) * place.fract()
+    }
+
+    /// The value in the middle.
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// The values that a quarter and three quarters lie below.
+    pub fn quartiles(&self) -> (f64, f64) {
+        (self.quantile(0.25), self.quantile(0.75))
+    }
+
+    /// How far the quartiles are apart, as a share of the median: 0.02 is quiet, 0.5 is noise.
+    pub fn spread(&self) -> f64 {
+        let (low, high) = self.quartiles();
+        if high > low { (high - low) / self.median().abs() } else { 0.0 }
+    }
+}
+
+/// All that was measured, by `QUESTION/WAY`: `lock/fine_mutex`, `message/number/queue`, `python/lock/fine`.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    samples: BTreeMap<String, Sample>,
+    /// Why something is not among them, by its name: `python/switch/greenlet` → `greenlet is not installed`.
+    missing: BTreeMap<String, String>,
+    /// When the first and the last of them was measured.
+    pub measured: Option<(SystemTime, SystemTime)>,
+}
+
+impl Results {
+    /// What stands in the target folder `folder`: [`target`] is that of this program.
+    ///
+    /// # Errors
+    ///
+    /// If a file can be found but not be read, or is no JSON of the expected form; the file is named.
+    pub fn read(folder: &Path) -> io::Result<Results> {
+        let mut results = Results::default();
+        results.read_criterion(&folder.join("criterion"))?;
+        for path in entries(&folder.join("report"))? {
+            if path.extension().is_some_and(|e| e == "json") && !path.ends_with(crate::curves::FILE)
+            {
+                let record: Record = read_json(&path)?;
+                results.seen(&path)?;
+                results.samples.extend(record.samples);
+                results.missing.extend(record.missing);
+            }
+        }
+        Ok(results)
+    }
+
+    /// The sample of `name`, if it was measured.
+    pub fn get(&self, name: &str) -> Option<&Sample> {
+        self.samples.get(name)
+    }
+
+    /// Why there is no sample of `name`, if that is known.
+    pub fn why_missing(&self, name: &str) -> Option<&str> {
+        let mut name = name;
+        loop {
+            if let Some(why) = self.missing.get(name) {
+                return Some(why);
+            }
+            name = name.rsplit_once('/')?.0;
+        }
+    }
+
+    /// What begins with `prefix`, without it, in order.
+    pub fn below(&self, prefix: &str) -> Vec<(&str, &Sample)> {
+        let all = self.samples.iter();
+        all.filter_map(|(name, sample)| Some((name.strip_prefix(prefix)?, sample))).collect()
+    }
+
+    /// Adds a sample: for tests, and for what was just measured.
+    pub fn insert(&mut self, name: impl Into<String>, sample: Sample) {
+        self.samples.insert(name.into(), sample);
+    }
+
+    /// Says why `name`, and all below it, was not measured.
+    pub fn miss(&mut self, name: impl Into<String>, why: impl Into<String>) {
+        self.missing.insert(name.into(), why.into());
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// In the middle, how far the quartiles are apart as a share of the median: how noisy the machine was.
+    pub fn typical_spread(&self) -> Option<f64> {
+        let spreads: Vec<f64> = self.samples.values().map(Sample::spread).collect();
+        (!spreads.is_empty()).then(|| Sample::seconds(spreads).median())
+    }
+
+    fn seen(&mut self, path: &Path) -> io::Result<()> {
+        let when = fs::metadata(path)?.modified()?;
+        let (first, last) = self.measured.unwrap_or((when, when));
+        self.measured = Some((first.min(when), last.max(when)));
+        Ok(())
+    }
+
+    fn read_criterion(&mut self, folder: &Path) -> io::Result<()> {
+        for path in entries(folder)? {
+            if !path.is_dir() {
+                continue;
+            }
+            let benchmark = path.join("new/benchmark.json");
+            if benchmark.exists() {
+                let is: Benchmark = read_json(&benchmark)?;
+                let sample: RawSample = read_json(&path.join("new/sample.json"))?;
+                let elements = is.throughput.map_or(1.0, |t| t.elements());
+                let each = sample.times.iter().zip(&sample.iters);
+                let seconds = each.map(|(time, iters)| time / iters / elements / 1e9);
+                self.seen(&benchmark)?;
+                self.insert(is.full_id, Sample::seconds(seconds));
+            } else {
+                self.read_criterion(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Criterion's `benchmark.json`.
+#[derive(Deserialize)]
+struct Benchmark {
+    full_id: String,
+    throughput: Option<Throughput>,
+}
+
+/// How many elements one iteration handles. Bytes are not elements: a message of a mebibyte is one message.
+#[derive(Clone, Copy, Deserialize)]
+enum Throughput {
+    Elements(u64),
+    ElementsAndBytes {
+        elements: u64,
+    },
+    #[serde(untagged)]
+    Bytes(serde::de::IgnoredAny),
+}
+
+impl Throughput {
+    fn elements(self) -> f64 {
+        match self {
+            Throughput::Elements(n) | Throughput::ElementsAndBytes { elements: n } => n as f64,
+            Throughput::Bytes(_) => 1.0,
+        }
+    }
+}
+
+/// Criterion's `sample.json`: nanoseconds for so many iterations.
+#[derive(Deserialize)]
+struct RawSample {
+    iters: Vec<f64>,
+    times: Vec<f64>,
+}
+
+/// One file in `report/`: what a measuring program of this package found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Record {
+    /// By full name.
+    pub samples: BTreeMap<String, Sample>,
+    /// What could not be measured, and why, by full name or by the part of it before a `/`.
+    #[serde(default)]
+    pub missing: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// Writes `report/NAME.json` into the target folder of this program.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write(&self, name: &str) -> io::Result<()> {
+        write_json(&target().join("report").join(format!("{name}.json")), self)
+    }
+}
+
+/// Writes `value` to `path`, whole or not at all, with its folder.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    write_whole(path, &(text + "\n"))
+}
+
+/// Writes `text` to `path`, whole or not at all, with its folder.
+///
+/// # Errors
+///
+/// If it cannot be written; the path is named.
+pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(named)?;
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    fs::write(&temporary, text)
+        .and_then(|()| fs::rename(&temporary, path))
+        .inspect_err(|_| _ = fs::remove_file(&temporary))
+        .map_err(named)
+}
+
+/// Reads a file of JSON.
+///
+/// # Errors
+///
+/// If it cannot be read or is not of that form; the path is named.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let text = fs::read_to_string(path).map_err(named)?;
+    serde_json::from_str(&text).map_err(|e| named(e.into()))
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(io::Error::new(e.kind(), format!("{}: {e}", folder.display()))),
+    }
+}
+
+/// The target folder that this program was built into, which is the one criterion writes to.
+pub fn target() -> PathBuf {
+    if let Some(folder) = env::var_os("CARGO_TARGET_DIR") {
+        return folder.into();
+    }
+    let program = env::current_exe().unwrap_or_default();
+    let built_into = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    built_into.map_or_else(|| root().join("target"), Path::to_owned)
+}
+
+/// The folder of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package stands in the workspace")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quartiles_and_spread() {
+        let sample = Sample::seconds([5.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(sample.median(), 3.0);
+        assert_eq!(sample.quartiles(), (2.0, 4.0));
+        assert!((sample.spread() - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(Sample::seconds([7.0]).spread(), 0.0);
+    }
+
+    /// The files as criterion 0.8 writes them.
+    #[test]
+    fn criterions_files_are_read_for_one_element() {
+        let folder = env::temp_dir().join(format!("benches-results-{}", std::process::id()));
+        let new = folder.join("criterion/lock/fine/new");
+        fs::create_dir_all(&new).unwrap();
+        let benchmark = r#"{"group_id":"lock","function_id":"fine","value_str":null,
+            "throughput":{"Elements":1000},"full_id":"lock/fine","directory_name":"lock/fine","title":"lock/fine"}"#;
+        fs::write(new.join("benchmark.json"), benchmark).unwrap();
+        let sample =
+            r#"{"sampling_mode":"Linear","iters":[1.0,2.0],"times":[1000000.0,4000000.0]}"#;
+        fs::write(new.join("sample.json"), sample).unwrap();
+        let other = Record {
+            samples: BTreeMap::from([(
+                "memory/thread".into(),
+                Sample { unit: Unit::Bytes, values: vec![9.0] },
+            )]),
+            missing: BTreeMap::from([("python/switch".into(), "greenlet is not installed".into())]),
+        };
+        write_json(&folder.join("report/memory.json"), &other).unwrap();
+        let results = Results::read(&folder);
+        fs::remove_dir_all(&folder).unwrap();
+        let results = results.unwrap();
+        assert_eq!(results.get("lock/fine"), Some(&Sample::seconds([1e-6, 2e-6])));
+        assert_eq!(results.get("memory/thread").unwrap().median(), 9.0);
+        assert_eq!(
+            results.why_missing("python/switch/greenlet"),
+            Some("greenlet is not installed")
+        );
+        assert_eq!(results.why_missing("python/lock"), None);
+        assert!(results.measured.is_some());
+    }
+
+    #[test]
+    fn bytes_are_not_elements() {
+        for text in [r#"{"Bytes":1048576}"#, r#"{"BytesDecimal":8}"#] {
+            assert_eq!(serde_json::from_str::<Throughput>(text).unwrap().elements(), 1.0, "{text}");
+        }
+        assert_eq!(
+            serde_json::from_str::<Throughput>(r#"{"Elements":7}"#).unwrap().elements(),
+            7.0
+        );
+    }
+
+    #[test]
+    fn no_folder_is_no_results() {
+        assert!(Results::read(Path::new("/nowhere/at/all")).unwrap().is_empty());
+    }
+}

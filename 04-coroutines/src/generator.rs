@@ -11,7 +11,7 @@
 //!
 //! A state machine may refer to itself, so it must not move once it runs: it is pinned. In a variable, by
 //! [`pin!`](std::pin::pin), the compiler sees through all of it, and a loop over it is as fast as the loop written out. In a `Box`
-//! it can be returned and kept, and each step goes through memory. `cargo bench -- iterate` has the figures.
+//! it can be returned and kept, and each step goes through memory.
 //!
 //! This is the shape of `std::ops::Coroutine`, which is not stable; see also `gen` blocks.
 
@@ -464,8 +464,8 @@ mod tests {
                     }
                 });
                 // What Python writes as `yield from inner`.
-                let mut inner = pin!(inner);
-                for m in inner.by_ref() {
+                let inner = pin!(inner);
+                for m in inner {
                     co.yield_(10 * n + m).await;
                 }
             }

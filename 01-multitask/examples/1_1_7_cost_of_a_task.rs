@@ -201,9 +201,16 @@ fn hold_processes(count: u32) -> Held {
         waiting.put(&()).unwrap();
         gate.get().is_err()
     };
-    let start = |_| processes::spawn(wait, (waiting.clone(), gate.clone())).ok();
+    let start = |_| {
+        let child = processes::spawn(wait, (waiting.clone(), gate.clone())).ok()?;
+        while waiting.get_timeout(Duration::from_millis(100)).is_err() {
+            if !child.is_alive() {
+                return None; // it began, and a limit ended it
+            }
+        }
+        Some(child)
+    };
     let children: Vec<_> = (0..count).map_while(start).collect();
-    children.iter().for_each(|_| waiting.get().unwrap());
     let each = children.iter().map(|child| held(child.id()));
     let (user, kernel) = each.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     gate.close();

@@ -1,7 +1,7 @@
 //! The same work by Python: one small program a question in `scripts/compare-python.d`, whose results are compared with Rust's.
 //!
 //! A program says on one line of JSON what it measured: `{"ways": {"thread": {"unit": "seconds", "values": [0.1], "result": 25}}, "missing":
-//! {"greenlet": "greenlet is not installed"}}`. Values are of one element, as [`Sample`](crate::results::Sample)'s are; the result is that of the work.
+//! {"greenlet": "greenlet is not installed"}}`. Values are of one element, as [`Sample`]'s are; the result is that of the work.
 
 use crate::results::{Record, Sample, Unit, root};
 use serde::Deserialize;

@@ -1,0 +1,205 @@
+//! From one to another and back: a coroutine with a stack of its own, two of them that switch to each other, a generator made from `async`, async
+//! tasks, threads, processes.
+//!
+//! Measured: a time is that of one switch; a resume and its yield are two. Threads hand a turn over by a condition variable, pinned to one processor and not, and by
+//! spinning on two; waking one on another processor can cost fifty times as much as on the same. Processes hand a byte over by a pair of pipes, not pinned. The count of
+//! turns is asserted. Left out: what the switched-to finds cold in the caches.
+
+use corosensei::{Coroutine, Yielder};
+use coroutines::{Generator, Step, switch::Hub};
+use criterion::Criterion;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::{
+    pin::pin,
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::{runtime, task};
+
+/// Of async tasks that take turns.
+const TASKS: u64 = 1000;
+
+fn main() {
+    processes::init();
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("switch");
+
+    group.bench_function("stackful", |b| {
+        b.iter_custom(|count| {
+            let mut turns = 0;
+            let mut coroutine = Coroutine::new(|yielder: &Yielder<(), u64>, ()| {
+                for turn in 1.. {
+                    yielder.suspend(turn);
+                }
+            });
+            let pairs = count.div_ceil(2);
+            let took =
+                timed(|| (0..pairs).for_each(|_| turns = coroutine.resume(()).as_yield().unwrap()));
+            assert_eq!(turns, pairs);
+            took.mul_f64(count as f64 / (2 * pairs) as f64)
+        });
+    });
+    group.bench_function("symmetric", |b| {
+        b.iter_custom(|count| {
+            let hub = Hub::new();
+            let (one, two) = (hub.reserve(), hub.reserve());
+            hub.define(one, move |here, mut turn: u64| {
+                while turn < count {
+                    turn = here.switch(two, turn + 1).unwrap();
+                }
+                turn
+            })
+            .unwrap();
+            hub.define(two, move |here, mut turn| {
+                while turn < count {
+                    turn = here.switch(one, turn + 1).unwrap();
+                }
+                turn
+            })
+            .unwrap();
+            timed(|| assert!(hub.switch(one, 0).unwrap() >= count))
+        });
+    });
+    group.bench_function("generator", |b| {
+        b.iter_custom(|count| {
+            let mut generator = pin!(Generator::new(|co| async move {
+                for turn in 1_u64.. {
+                    co.yield_(turn).await;
+                }
+            }));
+            let (pairs, mut turns) = (count.div_ceil(2), 0);
+            let took = timed(|| {
+                for _ in 0..pairs {
+                    let Ok(Step::Yielded(turn)) = generator.as_mut().resume(()) else { return };
+                    turns = std::hint::black_box(turn);
+                }
+            });
+            assert_eq!(turns, pairs);
+            took.mul_f64(count as f64 / (2 * pairs) as f64)
+        });
+    });
+    let runtime = runtime::Builder::new_current_thread().build().unwrap();
+    group.bench_function("async_1000_tasks", |b| {
+        b.iter_custom(|count| {
+            let rounds = count.div_ceil(TASKS);
+            let took = runtime.block_on(async {
+                let started = Instant::now();
+                let tasks: Vec<_> = (0..TASKS)
+                    .map(|_| {
+                        tokio::spawn(async move {
+                            for _ in 0..rounds {
+                                task::yield_now().await;
+                            }
+                            rounds
+                        })
+                    })
+                    .collect();
+                let mut turns = 0;
+                for task in tasks {
+                    turns += task.await.unwrap();
+                }
+                assert_eq!(turns, rounds * TASKS);
+                started.elapsed()
+            });
+            took.mul_f64(count as f64 / (rounds * TASKS) as f64)
+        });
+    });
+
+    let everywhere = sched_getaffinity(None).unwrap();
+    let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|n| everywhere.is_set(*n)).collect();
+    let mut here = CpuSet::new();
+    here.set(processors[0]);
+    sched_setaffinity(None, &here).unwrap(); // also for the threads started from now on
+    group.bench_function("threads_pinned", |b| b.iter_custom(by_condition));
+    sched_setaffinity(None, &everywhere).unwrap();
+    group.bench_function("threads_unpinned", |b| b.iter_custom(by_condition));
+    // On one processor, whoever spins keeps the other from its turn.
+    if processors.len() > 1 {
+        group.bench_function("threads_spinning", |b| b.iter_custom(by_spinning));
+    }
+    group.bench_function("processes_pipe", |b| {
+        let (mine, theirs) = processes::pipe::duplex::<u64, u64>().unwrap();
+        let echo = processes::spawn(
+            |end: processes::pipe::Duplex<u64, u64>| {
+                while let Ok(turn) = end.recv() {
+                    end.send(&(turn + 1)).unwrap();
+                }
+            },
+            theirs,
+        );
+        b.iter_custom(|count| {
+            let (pairs, mut turn) = (count.div_ceil(2), 0);
+            let took = timed(|| {
+                for _ in 0..pairs {
+                    mine.send(&(turn + 1)).unwrap();
+                    turn = mine.recv().unwrap();
+                }
+            });
+            assert_eq!(turn, 2 * pairs);
+            took.mul_f64(count as f64 / (2 * pairs) as f64)
+        });
+        drop(mine);
+        echo.unwrap().join().unwrap();
+    });
+    group.finish();
+    criterion.final_summary();
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let started = Instant::now();
+    work();
+    started.elapsed()
+}
+
+/// Two threads that wait for an even and for an odd number, and count it up.
+fn by_condition(count: u64) -> Duration {
+    let (turn, changed) = (Mutex::new(0), Condvar::new());
+    let side = |odd: u64| {
+        let mut turn = turn.lock().unwrap();
+        while *turn < count {
+            if *turn % 2 == odd {
+                *turn += 1;
+                changed.notify_one();
+            } else {
+                turn = changed.wait(turn).unwrap();
+            }
+        }
+        changed.notify_one();
+    };
+    let took = timed(|| {
+        thread::scope(|s| {
+            s.spawn(|| side(1));
+            side(0);
+        });
+    });
+    assert_eq!(*turn.lock().unwrap(), count);
+    took
+}
+
+/// The same without sleeping.
+fn by_spinning(count: u64) -> Duration {
+    let turn = AtomicU64::new(0);
+    let side = |odd: u64| loop {
+        let now = turn.load(SeqCst);
+        if now >= count {
+            return;
+        }
+        if now % 2 == odd {
+            turn.store(now + 1, SeqCst);
+        } else {
+            std::hint::spin_loop();
+        }
+    };
+    let took = timed(|| {
+        thread::scope(|s| {
+            s.spawn(|| side(1));
+            side(0);
+        });
+    });
+    assert_eq!(turn.load(SeqCst), count);
+    took
+}

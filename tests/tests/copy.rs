@@ -66,6 +66,12 @@ fn make(source: &Path) {
         .for_each(|n| fs::write(source.join(format!("large{n}")), vec![n as u8; 3 << 20]).unwrap());
 }
 
+/// Whether a process works in this folder.
+fn has_processes(folder: &Path) -> bool {
+    let mut processes = checks::entries(Path::new("/proc")).unwrap().into_iter();
+    processes.any(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder))
+}
+
 /// Interrupts a copy at a random moment, again and again, and looks at what is there.
 fn interrupted(mut by: impl FnMut(&mut std::process::Child) -> bool, leaves_nothing: bool) {
     let place = scratch();
@@ -100,9 +106,16 @@ fn interrupted(mut by: impl FnMut(&mut std::process::Child) -> bool, leaves_noth
             survived += 1;
             assert!(status.success() && there == original, "{status}");
         } else {
+            // Killed workers, too, have ended when they let go of their folder: until then what they write is theirs.
+            while has_processes(place.path()) {
+                assert!(start.elapsed() < Duration::from_secs(300), "a worker outlives its parent");
+                thread::sleep(Duration::from_millis(1));
+            }
             // The same command once more does the rest, and cleans up.
             let (status, _, stderr) = run(&["from", "to"], place.path());
             assert_eq!((status, stderr.as_str()), (Some(0), ""));
+            let there: Vec<PathBuf> = tree(&to).into_keys().collect();
+            assert_eq!(there, original.keys().cloned().collect::<Vec<_>>());
             assert!(tree(&to) == original, "the next run does not complete it");
         }
         fs::remove_dir_all(&to).unwrap();

@@ -4,7 +4,13 @@ use crate::{Error, Job, Store, store::either};
 use apalis::prelude::{
     AbortError, Attempt, BackendExt, BoxDynError, Data, TaskId, WorkerBuilder, WorkerBuilderExt,
 };
-use std::{any::Any, io, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    hash::{BuildHasher, Hasher, RandomState},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{RwLock, watch},
     task::{JoinError, spawn_blocking},
@@ -13,6 +19,9 @@ use tokio::{
 
 /// How often a worker with nothing to do asks for a job.
 const ASK: Duration = Duration::from_millis(200);
+
+/// After an error, it tries again after this long.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A worker is dead when it was silent for this many of its heartbeats.
 const BEATS: u32 = 4;
@@ -23,7 +32,7 @@ pub const MOST_RUNS: u32 = 24;
 /// How a worker works.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What it is called in the store; a number that makes it unique is added.
+    /// What it is called in the store, where a random number is added.
     pub name: String,
     /// How many jobs it runs at once.
     pub jobs: usize,
@@ -60,26 +69,36 @@ where
 {
     let work: Work = Arc::new(work);
     let mut said = String::new();
-    for life in 1.. {
-        // apalis: a name that was alive a moment ago is refused; so each life has a new one.
-        let name = format!("{}:{}:{life}", settings.name, std::process::id());
-        let ended = live(store, settings, &name, Arc::clone(&work), stop.clone()).await;
-        // Given back before this, a job would run twice at the same time.
-        let given_back = timeout(settings.dead_after, store.give_back(&name)).await;
-        let given_back = given_back.unwrap_or_else(|_| Err("no answer".into()));
-        if let Err(error) = ended {
-            let complaint = format!("{error}; trying again");
-            if complaint != said {
-                eprintln!("{}: {complaint}", settings.name);
-                said = complaint;
+    loop {
+        // apalis: a name that was alive a moment ago is refused; so each life has a new one. A process's number would not
+        // do: in containers it is often 1. These 64 bits are random.
+        let name = format!("{}:{:016x}", settings.name, RandomState::new().build_hasher().finish());
+        let mut trouble = live(store, settings, &name, Arc::clone(&work), stop.clone()).await.err();
+        // What it still holds is given back before there is a next life: nobody else would know, unless by its silence.
+        loop {
+            if let Some(error) =
+                trouble.map(|error| error.to_string()).filter(|error| *error != said)
+            {
+                eprintln!("{}: {error}; trying again", settings.name);
+                said = error;
             }
-        } else if let Err(error) = given_back {
-            eprintln!("{name}: {error}; what it had taken is free in {:?}", settings.dead_after);
+            let given_back = timeout(settings.dead_after, store.give_back(&name)).await;
+            trouble = given_back.unwrap_or_else(|_| Err("no answer".into())).err();
+            if trouble.is_none() || *stop.borrow() {
+                break;
+            }
+            _ = timeout(PAUSE, stop.wait_for(|stop| *stop)).await;
         }
         if *stop.borrow() {
+            if let Some(error) = trouble {
+                eprintln!(
+                    "{}: {error}; others find its jobs in {:?}",
+                    settings.name, settings.dead_after
+                );
+            }
             break;
         }
-        _ = timeout(Duration::from_millis(500), stop.wait_for(|stop| *stop)).await;
+        _ = timeout(PAUSE, stop.wait_for(|stop| *stop)).await;
     }
 }
 

@@ -38,9 +38,6 @@ const AHEAD_BYTES: usize = 256 * 1024;
 const QUEUE: usize = 1024;
 const QUEUE_BYTES: usize = 16 << 20;
 
-/// Buffers that are kept: fresh ones cost the kernel's time for each of their pages.
-const SPARE: usize = 8;
-
 /// A task that may run again has killed so many workers: that is enough.
 const DEATHS_A_TASK: u32 = 3;
 
@@ -115,8 +112,6 @@ struct State {
     retry_at: Option<Instant>,
     next_id: u64,
     message: Vec<u8>,
-    /// Buffers of chunks that are finished, with what is in them, for chunks to come: at most [`SPARE`].
-    spare: Vec<Vec<u8>>,
 }
 
 /// What the pool, its collector and its iterators share.
@@ -336,7 +331,6 @@ impl Dispatch {
             retry_at: None,
             next_id: 1,
             message: Vec::new(),
-            spare: Vec::new(),
         };
         let dispatch = Arc::new(Self {
             plan,
@@ -394,8 +388,8 @@ impl Dispatch {
         }
     }
 
-    /// Puts tasks into the queue and hands out what can be. With `patient`, waits first while the queue is long. Gives a buffer for more, with anything in it.
-    pub(super) fn submit(&self, tasks: Tasks, patient: bool) -> Result<Vec<u8>, Refused> {
+    /// Puts tasks into the queue and hands out what can be. With `patient`, waits first while the queue is long.
+    pub(super) fn submit(&self, tasks: Tasks, patient: bool) -> Result<(), Refused> {
         let mut state = lock(&self.state);
         while patient
             && (state.queue.len() >= QUEUE || state.queue_bytes >= QUEUE_BYTES)
@@ -412,13 +406,12 @@ impl Dispatch {
         state.queue_bytes += tasks.arguments.len();
         state.queue.push_back(tasks);
         state.hand_out(self.plan.tasks_a_worker);
-        let spare = if is_gathered { state.spare.pop() } else { None };
         if is_gathered && !state.collector_looks {
             state.collector_looks = true;
             drop(state);
             self.bell.ring();
         }
-        Ok(spare.unwrap_or_default())
+        Ok(())
     }
 
     /// Nothing more is submitted.
@@ -679,7 +672,7 @@ impl Dispatch {
             progress.sink = Some(sink);
         } else {
             if progress.count > 1 {
-                self.finish(id);
+                self.with_worker(id, |worker| drop(worker.finish()));
             }
             progress.done = 0;
         }
@@ -712,18 +705,6 @@ impl Dispatch {
             worker.finish();
         }
         true
-    }
-
-    /// Takes a worker's first batch, of several tasks, off its list.
-    fn finish(&self, id: u64) {
-        let mut state = lock(&self.state);
-        let worker = state.workers.iter_mut().find(|worker| worker.id == id);
-        if let Some((_, Tasks { mut arguments, .. })) = worker.and_then(Worker::finish)
-            && state.spare.len() < SPARE
-        {
-            keep_small(&mut arguments);
-            state.spare.push(arguments);
-        }
     }
 
     fn with_worker(&self, id: u64, change: impl FnOnce(&mut Worker)) {

@@ -614,11 +614,9 @@ impl<'a> Feed<'a> {
 
     /// Submits the chunk.
     fn submit(&mut self, patient: bool) -> Result<(), Refused> {
-        let mut arguments = std::mem::take(&mut self.buffer);
-        arguments.truncate(std::mem::take(&mut self.end));
         let tasks = Tasks {
             entry: self.entry,
-            arguments,
+            arguments: self.buffer[..std::mem::take(&mut self.end)].to_vec(),
             count: std::mem::take(&mut self.count),
             sink: Arc::clone(&self.sink),
             first: 0,
@@ -626,8 +624,7 @@ impl<'a> Feed<'a> {
             deaths: 0,
         };
         let first = self.next - tasks.count;
-        self.buffer = self.dispatch.submit(Tasks { first, ..tasks }, patient)?;
-        Ok(())
+        self.dispatch.submit(Tasks { first, ..tasks }, patient)
     }
 
     /// Submits the chunk, if there is one; if the pool refuses it, that is its tasks' result.

@@ -8,8 +8,8 @@
 //! Not criterion's: it measures times. A word behind it chooses, `--quick` measures fewer rounds, `--test` one.
 
 use benches::results::{Record, Sample, Unit};
+use multitask::cores;
 use processes::Queue;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::{
     fs,
     hint::black_box,
@@ -122,10 +122,6 @@ fn iterator(_: usize) -> f64 {
 /// The lengths of the turns, in seconds, of three threads that are busy on one processor: a gap in what a thread sees of the clock is the end of one.
 fn time_slices(duration: Duration) -> Vec<f64> {
     const GAP: Duration = Duration::from_micros(500); // an interrupt is shorter, another thread's turn longer
-    let all = sched_getaffinity(None).unwrap();
-    let mut one = CpuSet::new();
-    one.set((0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).unwrap());
-    sched_setaffinity(None, &one).unwrap(); // the threads inherit it
     let start = Instant::now();
     let busy = || {
         let mut turns = Vec::new();
@@ -140,12 +136,13 @@ fn time_slices(duration: Duration) -> Vec<f64> {
         }
         turns
     };
-    let turns = thread::scope(|s| {
-        let threads: Vec<_> = (0..3).map(|_| s.spawn(busy)).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-    });
-    sched_setaffinity(None, &all).unwrap();
-    turns
+    let three = || {
+        thread::scope(|s| {
+            let threads: Vec<_> = (0..3).map(|_| s.spawn(busy)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        })
+    };
+    cores::on(&cores::allowed().unwrap()[..1], three).unwrap()
 }
 
 fn main() {

@@ -8,7 +8,7 @@
 use corosensei::{Coroutine, Yielder};
 use coroutines::{Generator, Step, switch::Hub};
 use criterion::Criterion;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use multitask::cores;
 use std::{
     pin::pin,
     sync::{
@@ -109,13 +109,11 @@ fn main() {
         });
     });
 
-    let everywhere = sched_getaffinity(None).unwrap();
-    let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|n| everywhere.is_set(*n)).collect();
-    let mut here = CpuSet::new();
-    here.set(processors[0]);
-    sched_setaffinity(None, &here).unwrap(); // also for the threads started from now on
-    group.bench_function("threads_pinned", |b| b.iter_custom(by_condition));
-    sched_setaffinity(None, &everywhere).unwrap();
+    let processors = cores::allowed().unwrap();
+    cores::on(&processors[..1], || {
+        group.bench_function("threads_pinned", |b| b.iter_custom(by_condition));
+    })
+    .unwrap();
     group.bench_function("threads_unpinned", |b| b.iter_custom(by_condition));
     // On one processor, whoever spins keeps the other from its turn.
     if processors.len() > 1 {

@@ -73,12 +73,14 @@ impl State {
             && self.under_way.iter().all(Option::is_none)
     }
 
-    fn add(&mut self, parcel: Parcel) {
+    /// Lets a parcel wait for a worker; how many names it has.
+    fn add(&mut self, parcel: Parcel) -> u64 {
         let names = parcel.names().count() as u64;
         self.unknown += 1;
         self.names_waiting += names;
         let (bytes, is_done) = (AtomicU64::new(UNKNOWN), AtomicBool::new(false));
         self.waiting.push_back(Arc::new(Pending { parcel, names, bytes, is_done }));
+        names
     }
 }
 
@@ -261,8 +263,7 @@ impl<'a> Engine<'a> {
         }
         state.next_id += 1;
         let parcel = Parcel { id: state.next_id, ..parcel };
-        state.progress.files_found += parcel.names().count() as u64;
-        state.add(parcel);
+        state.progress.files_found += state.add(parcel);
         drop(state);
         self.changed.notify_one();
     }

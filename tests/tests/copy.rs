@@ -93,6 +93,11 @@ fn interrupted(mut by: impl FnMut(&mut std::process::Child) -> bool, leaves_noth
         thread::sleep(whole.mul_f64(random.hash_one(time) as f64 / u64::MAX as f64));
         let goes_on = by(&mut copying);
         let status = checks::run::ended(&mut copying);
+        // Killed workers, too, have ended when they let go of their folder: until then what they write is theirs.
+        while has_processes(place.path()) {
+            assert!(start.elapsed() < Duration::from_secs(300), "a worker outlives its parent");
+            thread::sleep(Duration::from_millis(1));
+        }
         let there = tree(&to);
         in_the_middle += u32::from(there.len() < original.len() && !there.is_empty());
         for (path, contents) in &there {
@@ -106,11 +111,6 @@ fn interrupted(mut by: impl FnMut(&mut std::process::Child) -> bool, leaves_noth
             survived += 1;
             assert!(status.success() && there == original, "{status}");
         } else {
-            // Killed workers, too, have ended when they let go of their folder: until then what they write is theirs.
-            while has_processes(place.path()) {
-                assert!(start.elapsed() < Duration::from_secs(300), "a worker outlives its parent");
-                thread::sleep(Duration::from_millis(1));
-            }
             // The same command once more does the rest, and cleans up.
             let (status, _, stderr) = run(&["from", "to"], place.path());
             assert_eq!((status, stderr.as_str()), (Some(0), ""));

@@ -269,20 +269,24 @@ impl Site {
         let range = request.range.filter(|_| request.method == Method::Get);
         let range = range.filter(|_| request.if_range.is_none_or(is_same));
 
+        let media_type = content_type::of(&desk.path);
         if file.size <= SMALL {
             let mut scratch = std::mem::take(&mut desk.content);
-            let answer = self.root.read(&file, &mut scratch, |whole| {
+            let path = std::mem::take(&mut desk.path);
+            let answer = self.root.read(&path, &file, &mut scratch, |whole| {
                 let size = whole.len() as u64;
-                let (status, at, length) = file_head(size, range, modified, after, desk, out);
+                let (status, at, length) =
+                    file_head(size, media_type, range, modified, after, desk, out);
                 if request.method == Method::Get && status != Status::RangeNotSatisfiable {
                     out.extend(&whole[at as usize..(at + length) as usize]);
                 }
                 Answer { status, length, file: None }
             });
-            desk.content = scratch;
+            (desk.content, desk.path) = (scratch, path);
             return answer;
         }
-        let (status, at, length) = file_head(file.size, range, modified, after, desk, out);
+        let (status, at, length) =
+            file_head(file.size, media_type, range, modified, after, desk, out);
         let sends = request.method == Method::Get && length > 0;
         let file = sends.then_some(Part { file: file.fd, at, left: length });
         Ok(Answer { status, length, file })
@@ -292,6 +296,7 @@ impl Site {
 /// Writes the head for a file of `size` bytes. Returns what is to be sent: from where, and how much.
 fn file_head(
     size: u64,
+    media_type: &str,
     range: Option<&[u8]>,
     modified: SystemTime,
     after: After,
@@ -308,7 +313,7 @@ fn file_head(
         let _ = write!(out, "Content-Range: bytes */{size}\r\nContent-Length: 0\r\n\r\n");
         return (status, 0, 0);
     }
-    field("Content-Type", content_type::of(&desk.path).as_bytes(), out);
+    field("Content-Type", media_type.as_bytes(), out);
     field("Last-Modified", &date(modified), out);
     if status == Status::PartialContent {
         let _ = write!(out, "Content-Range: bytes {at}-{}/{size}\r\n", at + length - 1);

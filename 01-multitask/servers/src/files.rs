@@ -8,9 +8,9 @@
 //!
 //! # What is kept is never stale
 //!
-//! Every request opens its path anew and asks for the file's state (`openat2`, `fstat`). What is saved for a small file is only reading it: its
-//! content is kept under its device and inode, and is right as long as its size, its time of modification and its time of change are the same. The kernel keeps these times by a coarse
-//! clock, so a file that was changed less than [`SETTLED`] before it was read is not kept: a second change could leave the times as they are. (One who
+//! Every request looks its path up anew and asks for the file's state (`openat2`, `fstat`). What is saved for a small file is opening and reading it: its
+//! content is kept under its path, and is right as long as there is the same file (by device and inode), and its size, its time of modification and its time of change are the same. Who may read
+//! it is among what changes that time. The kernel keeps these times by a coarse clock, so a file that was changed less than [`SETTLED`] before it was read is not kept: a second change could leave the times as they are. (One who
 //! writes through a shared memory mapping can change content without changing times for as long as the kernel has not written the page back.)
 
 use crate::answer::Status;
@@ -23,7 +23,7 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
-    sync::RwLock,
+    sync::{Arc, RwLock},
     time::{Duration, SystemTime},
 };
 
@@ -44,7 +44,7 @@ pub struct Root {
 
 #[derive(Debug, Default)]
 struct Kept {
-    files: HashMap<(u64, u64), File>,
+    files: HashMap<Box<[u8]>, Arc<File>>,
     bytes: usize,
 }
 
@@ -54,9 +54,11 @@ struct File {
     content: Box<[u8]>,
 }
 
-/// What changes when a file's content does.
+/// Which file it is, and what changes when its content does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Version {
+    device: u64,
+    inode: u64,
     size: i64,
     modified: (i64, i64),
     changed: (i64, i64),
@@ -65,7 +67,7 @@ struct Version {
 /// Something that was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// A descriptor to read it by.
+    /// A descriptor to read it by; it cannot be read by the one of a file that is kept.
     pub fd: OwnedFd,
     /// Its size in bytes.
     pub size: u64,
@@ -73,10 +75,12 @@ pub struct Opened {
     pub modified: SystemTime,
     /// Whether it is a folder; else it is a regular file.
     pub is_folder: bool,
-    identity: (u64, u64),
     version: Version,
+    kept: Option<Arc<File>>,
 }
 
+/// Finding out what is there takes less than opening it.
+const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 const FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NONBLOCK); // a FIFO without a writer is not waited for
 
@@ -100,8 +104,20 @@ impl Root {
     ///
     /// 403 if it is outside, or may not be read, or is neither file nor folder; 404 if it is not there; 503 if the system is out of something.
     pub fn find(&self, path: &[u8]) -> Result<Opened, Status> {
+        let kept = self.kept.read().unwrap_or_else(|e| e.into_inner()).files.get(path).cloned();
+        if kept.is_some() {
+            let mut found = self.look(path, LOOK)?;
+            if kept.as_ref().is_some_and(|kept| kept.version == found.version) {
+                found.kept = kept;
+                return Ok(found);
+            }
+        }
+        self.look(path, FLAGS)
+    }
+
+    fn look(&self, path: &[u8], flags: OFlags) -> Result<Opened, Status> {
         let path = if path.is_empty() { b"." } else { path };
-        let fd = if self.has_openat2 { self.beneath(path) } else { self.walk(path) };
+        let fd = if self.has_openat2 { self.beneath(path, flags) } else { self.walk(path, flags) };
         let fd = fd.map_err(refusal)?;
         let stat = fstat(&fd).map_err(refusal)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
@@ -114,16 +130,16 @@ impl Root {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             modified: version.modified(),
             is_folder: kind == FileType::Directory,
-            identity: (stat.st_dev, stat.st_ino),
             version,
+            kept: None,
         })
     }
 
     // ANCHOR: beneath
-    fn beneath(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    fn beneath(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..100 {
-            match openat2(&self.folder, path, FLAGS, Mode::empty(), inside) {
+            match openat2(&self.folder, path, flags, Mode::empty(), inside) {
                 // Somebody moved a folder meanwhile, so the kernel cannot be sure: once more.
                 Err(Errno::AGAIN) => {}
                 result => return result,
@@ -133,7 +149,7 @@ impl Root {
     }
     // ANCHOR_END: beneath
 
-    fn walk(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    fn walk(&self, path: &[u8], last: OFlags) -> rustix::io::Result<OwnedFd> {
         let mut parts = path.split(|byte| *byte == b'/').peekable();
         let mut folder: Option<OwnedFd> = None;
         while let Some(part) = parts.next() {
@@ -142,7 +158,7 @@ impl Root {
             }
             let base = folder.as_ref().unwrap_or(&self.folder);
             let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let flags = if parts.peek().is_some() { step } else { FLAGS } | OFlags::NOFOLLOW;
+            let flags = if parts.peek().is_some() { step } else { last } | OFlags::NOFOLLOW;
             let opened = openat(base, part, flags, Mode::empty());
             // A symlink in the middle is "not a folder", and at the end "a loop".
             folder = Some(opened.map_err(|e| if e == Errno::LOOP { Errno::XDEV } else { e })?);
@@ -150,24 +166,21 @@ impl Root {
         folder.ok_or(Errno::NOENT)
     }
 
-    /// Calls `then` with the content of a small file: from memory, or read into `scratch`. What is read is as long as the file is by then.
+    /// Calls `then` with the content of a small file, which was found at `path`: from memory, or read into `scratch`. What is read is as long as the file is by then.
     ///
     /// # Errors
     ///
     /// 500, if it cannot be read.
     pub fn read<T>(
         &self,
+        path: &[u8],
         file: &Opened,
         scratch: &mut Vec<u8>,
         then: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, Status> {
-        let kept = self.kept.read().unwrap_or_else(|e| e.into_inner());
-        if let Some(known) = kept.files.get(&file.identity)
-            && known.version == file.version
-        {
-            return Ok(then(&known.content));
+        if let Some(kept) = &file.kept {
+            return Ok(then(&kept.content));
         }
-        drop(kept);
         scratch.resize(file.size as usize, 0);
         let mut length = 0;
         while length < scratch.len() {
@@ -180,12 +193,12 @@ impl Root {
         }
         scratch.truncate(length);
         if length as u64 == file.size && file.has_settled() {
-            self.keep(file, scratch);
+            self.keep(path, file, scratch);
         }
         Ok(then(scratch))
     }
 
-    fn keep(&self, file: &Opened, content: &[u8]) {
+    fn keep(&self, path: &[u8], file: &Opened, content: &[u8]) {
         // Only if it has not changed while it was read.
         if !fstat(&file.fd).is_ok_and(|stat| Version::of(&stat) == file.version) {
             return;
@@ -194,8 +207,8 @@ impl Root {
         if kept.bytes + content.len() > KEPT_AT_MOST || kept.files.len() >= KEPT_AT_MOST / 1024 {
             *kept = Kept::default(); // simple, and rare: what is asked for often is back at once
         }
-        let file = (file.identity, File { version: file.version, content: content.into() });
-        let replaced = kept.files.insert(file.0, file.1);
+        let file = File { version: file.version, content: content.into() };
+        let replaced = kept.files.insert(path.into(), Arc::new(file));
         kept.bytes += content.len();
         kept.bytes -= replaced.map_or(0, |file| file.content.len());
     }
@@ -218,6 +231,8 @@ impl AsFd for Opened {
 impl Version {
     fn of(stat: &Stat) -> Version {
         Version {
+            device: stat.st_dev,
+            inode: stat.st_ino,
             size: stat.st_size,
             modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
             changed: (stat.st_ctime, stat.st_ctime_nsec as i64),

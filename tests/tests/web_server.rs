@@ -1,14 +1,14 @@
-//! 5_2_web_server in its five models: the same requests to all of them, by curl and by hand, as a program of its own.
+//! 5_2_web_server in its five models: the same requests to all of them, by curl, by a browser and by hand, as a program of its own.
 
 use std::{
-    fs,
-    io::{BufRead, BufReader, Read, Write},
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpStream},
-    os::unix::fs::symlink,
+    os::unix::{fs::symlink, process::CommandExt},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const MODELS: [&str; 5] = ["process", "thread", "pool", "async", "epoll"];
@@ -140,6 +140,89 @@ fn a_real_client_gets_files_whole_and_in_part() {
         assert_eq!(code(&["-T", root.join("large.bin").to_str().unwrap()], "/a.txt"), "413");
         assert_eq!(code(&["--http1.0"], "/a.txt"), "200");
     });
+}
+
+#[test]
+fn a_browser_shows_the_folder_and_follows_a_link() {
+    if Browser::program().is_none() {
+        let skipped =
+            "SKIPPED a_browser_shows_the_folder_and_follows_a_link: no Chromium on the PATH";
+        return writeln!(io::stderr(), "{skipped}").unwrap(); // past the capture of what a test prints
+    }
+    each(&[], |server, _| {
+        let base = format!("http://{}/", server.address);
+        let folder = Browser::dom(&base);
+        assert!(folder.contains("<title>/</title>") && folder.contains("<h1>/</h1>"), "{folder}");
+        let names: Vec<&str> = folder
+            .split("<li><a href=\"")
+            .skip(1)
+            .map(|link| link.split(['>', '<']).nth(1).unwrap())
+            .collect();
+        let expected =
+            ["a.txt", "empty", "in", "indexed/", "large.bin", "out", "sub/", "up", "你 好.html"];
+        assert_eq!(names, expected);
+        let (before, _) = folder.split_once("\">你 好.html</a>").unwrap();
+        let link = before.rsplit('"').next().unwrap().strip_prefix("./").unwrap();
+        let file = Browser::dom(&(base + link));
+        assert!(file.contains("<body><p>hello"), "{file}"); // `<p>hello` is all that the file has
+    });
+}
+
+/// Headless Chromium, one run a page.
+struct Browser {
+    process: Child,
+}
+
+impl Browser {
+    fn program() -> Option<&'static str> {
+        let is_there = |program: &&str| {
+            let version = Command::new(program).arg("--version").stderr(Stdio::null()).output();
+            version.is_ok_and(|output| output.status.success())
+        };
+        ["chromium", "chromium-browser", "google-chrome"].into_iter().find(is_there)
+    }
+
+    /// The document at `url` as the browser understood it, once it has loaded.
+    fn dom(url: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let (dom, complaints) = (folder.path().join("dom"), folder.path().join("complaints"));
+        let mut command = Command::new(Browser::program().unwrap());
+        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]);
+        command.args(["--no-first-run", "--disable-background-networking", "--disable-sync"]);
+        command.args(["--disable-component-update", "--disable-dev-shm-usage", "--dump-dom", url]);
+        let profile = folder.path().join("profile");
+        command.arg(format!("--user-data-dir={}", profile.display()));
+        // Files, not pipes: none of its processes can keep them from their end.
+        command.stdin(Stdio::null()).stdout(File::create(&dom).unwrap());
+        command.stderr(File::create(&complaints).unwrap()).process_group(0);
+        let mut browser = Browser { process: command.spawn().unwrap() };
+        let status = checks::run::ended(&mut browser.process);
+        assert!(status.success(), "{status}: {}", fs::read_to_string(complaints).unwrap());
+        let begun = Instant::now();
+        while browser.is_running() {
+            assert!(begun.elapsed() < DEADLINE, "its processes outlive it");
+            thread::sleep(Duration::from_millis(5));
+        }
+        fs::read_to_string(dom).unwrap()
+    }
+
+    /// Whether one of its group's processes is there, the children that it started among them.
+    fn is_running(&self) -> bool {
+        self.kill("-0")
+    }
+
+    fn kill(&self, signal: &str) -> bool {
+        let group = format!("-{}", self.process.id());
+        let sent = Command::new("kill").args([signal, "--", &group]).stderr(Stdio::null()).status();
+        sent.unwrap().success()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        self.kill("-KILL");
+        let _ = self.process.wait();
+    }
 }
 
 #[test]

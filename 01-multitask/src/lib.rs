@@ -1,9 +1,11 @@
-//! What several cases of chapter 1 share: [keeping a program on few cores](cores), [recording when a thread really
-//! ran](slices), and [advice] that follows from figures.
+//! What several cases and benchmarks share: [keeping a program on few cores](cores), [recording when a thread really
+//! ran](slices), [weighing](held) what processes hold, [taking turns](switches), and [advice] that follows from figures.
 
 pub mod advice;
 pub mod cores;
+pub mod held;
 pub mod slices;
+pub mod switches;
 
 /// How this program was built, as a line for its output: figures of a build without optimisation mislead.
 ///

@@ -1,24 +1,27 @@
 //! What one holds that does nothing: a process, a thread, an async task; and a million numbers in a list against an iterator over them. And how
 //! long a busy thread's turn is when it shares a processor.
 //!
-//! Measured in bytes: the proportional set size of this process and its children, and what the kernel holds for stacks and page tables (of the
-//! whole machine: so nothing else should run), before they are there and while they wait. Each round is a process of its own, because what an
-//! earlier round freed would hide what this one needs. Left out: sockets, and what they hold when they do something.
+//! Measured in bytes: the proportional set size of this process and its children, and what the kernel holds for their stacks, page tables and
+//! sockets (`multitask::held`), before they are there and while they wait. Each round is a process of its own, because what an
+//! earlier round freed would hide what this one needs. A turn lasts from one switch that the kernel counts to the next (`multitask::slices`). Left out: the
+//! kernel's smaller records, and what they hold when they do something.
 //!
 //! Not criterion's: it measures times. A word behind it chooses, `--quick` measures fewer rounds, `--test` one.
 
 use benches::results::{Record, Sample, Unit};
-use multitask::cores;
+use multitask::{
+    cores,
+    held::Held,
+    slices::{Recorder, Slice},
+};
 use processes::Queue;
 use std::{
-    fs,
     hint::black_box,
     sync::{Arc, Barrier},
     thread,
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
-use util::measure::memory;
 
 /// One measurement, in a process of its own.
 type Measure = fn(usize) -> f64;
@@ -33,20 +36,9 @@ const WAYS: [(&str, Measure, usize); 5] = [
     ("iterator", iterator, 1),
 ];
 
-/// The memory of this process, these children, and the kernel's for them.
+/// What this process and these children hold, the kernel's part with it.
 fn held(children: &[u32]) -> f64 {
-    let of_processes: u64 =
-        children.iter().chain([&std::process::id()]).map(|&id| memory(id).unwrap()).sum();
-    let report = fs::read_to_string("/proc/meminfo").unwrap();
-    let of_kernel: u64 = report
-        .lines()
-        .filter_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let value = value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
-            ["KernelStack", "PageTables"].contains(&name).then_some(value * 1024)
-        })
-        .sum();
-    (of_processes + of_kernel) as f64
+    Held::by(&[&[std::process::id()], children].concat()).unwrap().all() as f64
 }
 
 fn process(count: usize) -> f64 {
@@ -119,30 +111,26 @@ fn iterator(_: usize) -> f64 {
     after - before
 }
 
-/// The lengths of the turns, in seconds, of three threads that are busy on one processor: a gap in what a thread sees of the clock is the end of one.
+/// The lengths of the turns, in seconds, of three threads that are busy on one processor, as the kernel counts them.
 fn time_slices(duration: Duration) -> Vec<f64> {
-    const GAP: Duration = Duration::from_micros(500); // an interrupt is shorter, another thread's turn longer
     let start = Instant::now();
     let busy = || {
-        let mut turns = Vec::new();
-        let (mut began, mut last) = (Instant::now(), Instant::now());
+        let mut recorder = Recorder::start();
         while start.elapsed() < duration {
-            let now = Instant::now();
-            if now - last > GAP {
-                turns.push((last - began).as_secs_f64());
-                began = now;
-            }
-            last = now;
+            recorder.look();
         }
+        let mut turns = recorder.finish();
+        turns.pop(); // it was not over
         turns
     };
-    let three = || {
+    let three = || -> Vec<Slice> {
         thread::scope(|s| {
             let threads: Vec<_> = (0..3).map(|_| s.spawn(busy)).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         })
     };
-    cores::on(&cores::allowed().unwrap()[..1], three).unwrap()
+    let turns = cores::on(&cores::allowed().unwrap()[..1], three).unwrap();
+    turns.into_iter().map(|turn| (turn.to - turn.from).as_secs_f64()).collect()
 }
 
 fn main() {
@@ -165,6 +153,7 @@ fn main() {
         }
         let run = |way: String| {
             let (_, measure, count) = *WAYS.iter().find(|(name, ..)| *name == way).unwrap();
+            held(&[]); // warm: what looking takes is there from now on
             measure(count)
         };
         let values: Vec<f64> = (0..rounds)

@@ -25,8 +25,8 @@ mod interpreter;
 use interpreter::{Interpreter, Op};
 use multitask::{advice::gains_nothing, cores};
 use std::{
-    collections::BTreeSet, error::Error, io, path::PathBuf, process::Command,
-    sync::atomic::Ordering::SeqCst, thread, time::Duration,
+    collections::BTreeSet, error::Error, io, os::unix::fs::MetadataExt, path::PathBuf,
+    process::Command, sync::atomic::Ordering::SeqCst, thread, time::Duration,
 };
 use util::{
     measure::{self, Table},
@@ -130,7 +130,9 @@ fn pythons() -> Vec<(PathBuf, Option<bool>)> {
     for name in PYTHONS {
         let places = std::env::split_paths(&path).map(|folder| folder.join(name));
         let Some(program) = places.into_iter().find(|place| place.is_file()) else { continue };
-        if seen.insert(program.canonicalize().unwrap_or_else(|_| program.clone())) {
+        let Ok(file) = program.metadata() else { continue };
+        // `python3` and `python3.13t` can be one file: by a link of either kind.
+        if seen.insert((file.dev(), file.ino())) {
             let ask = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED'))";
             let answer = Command::new(&program).args(["-c", ask]).output();
             let free = answer.is_ok_and(|output| output.stdout.starts_with(b"1"));

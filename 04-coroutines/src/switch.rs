@@ -22,6 +22,8 @@ use std::{
     any::Any,
     cell::{Cell, RefCell},
     fmt,
+    hint::black_box,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::{Rc, Weak},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -80,59 +82,111 @@ impl fmt::Display for SwitchError {
 
 impl std::error::Error for SwitchError {}
 
-/// Where a coroutine wants to go: an index, or main.
-type Target = usize;
-const MAIN: Target = usize::MAX;
+/// A coroutine that can go on. It yields the one to go on with, or none for main. Values go by way of [`Shared::value`]: to
+/// hand over what fits a register costs least.
+struct Stack {
+    index: usize,
+    coroutine: Coroutine<(), Next, ()>,
+}
+type Next = Option<Box<Stack>>;
 
-type Stack<V> = Coroutine<V, (Target, V), V>;
-
-#[derive(Clone, Copy, PartialEq)]
+/// How far a coroutine is. It has a stack from its definition until its end; while it runs, the hub's loop holds that.
 enum State {
     Undefined,
-    Suspended,
+    Suspended(Box<Stack>),
     Running,
     Ended,
 }
 
-struct Node<V> {
-    state: Cell<State>,
-    /// There from its definition until its end; borrowed while it runs.
-    stack: RefCell<Option<Stack<V>>>,
+impl State {
+    #[cold]
+    fn refused(&self) -> SwitchError {
+        match self {
+            State::Undefined => SwitchError::Undefined,
+            State::Suspended(_) => SwitchError::Defined,
+            State::Running => SwitchError::Running,
+            State::Ended => SwitchError::Ended,
+        }
+    }
+}
+
+/// The states of all coroutines, by index. The first ones are in the hub itself: a switch waits for the memory on its way to the stack, and that is
+/// one place less.
+struct States {
+    first: [Cell<State>; States::FIRST],
+    more: RefCell<Vec<Cell<State>>>,
+    count: Cell<usize>,
+}
+
+impl States {
+    const FIRST: usize = 8;
+
+    fn new() -> States {
+        let first = [const { Cell::new(State::Undefined) }; States::FIRST];
+        States { first, more: RefCell::default(), count: Cell::new(0) }
+    }
+
+    /// One more; its index.
+    fn add(&self) -> usize {
+        let index = self.count.replace(self.count.get() + 1);
+        if index >= States::FIRST {
+            self.more.borrow_mut().push(Cell::new(State::Undefined));
+        }
+        index
+    }
+
+    /// Sets the state of a coroutine and gives the one it had. Dropping that is the caller's: a coroutine that is dropped may look here itself.
+    #[inline]
+    fn replace(&self, index: usize, state: State) -> State {
+        match self.first.get(index) {
+            Some(cell) => cell.replace(state),
+            None => self.more.borrow()[index - States::FIRST].replace(state),
+        }
+    }
+
+    /// Looks at the state of a coroutine.
+    fn look<T>(&self, index: usize, look: impl FnOnce(&State) -> T) -> T {
+        let state = self.replace(index, State::Running);
+        let seen = look(&state);
+        self.replace(index, state);
+        seen
+    }
 }
 
 struct Shared<V: 'static> {
     number: u64,
     /// For the coroutines: they hold the hub only while they run.
     own: Weak<Shared<V>>,
-    nodes: RefCell<Vec<Rc<Node<V>>>>,
-    /// Who runs now, or `MAIN`.
-    current: Cell<Target>,
+    states: States,
+    /// Whether a coroutine runs, and not main.
+    inside: Cell<bool>,
+    /// What is being handed over: there from when one stack is left until the next one goes on.
+    value: Cell<Option<V>>,
 }
 
 impl<V> Shared<V> {
-    fn node(&self, index: usize) -> Rc<Node<V>> {
-        Rc::clone(&self.nodes.borrow()[index])
-    }
-
+    #[inline]
     fn index(&self, id: Id) -> Result<usize, SwitchError> {
         if id.hub == self.number { Ok(id.index) } else { Err(SwitchError::Foreign) }
     }
 
-    /// The index of a coroutine that can be switched to.
+    /// Takes the stack of a coroutine that is to go on.
     #[inline]
-    fn ready(&self, id: Id) -> Result<usize, SwitchError> {
+    fn begin(&self, id: Id) -> Result<Box<Stack>, SwitchError> {
         let index = self.index(id)?;
-        match self.nodes.borrow()[index].state.get() {
-            State::Suspended => Ok(index),
-            State::Undefined => Err(SwitchError::Undefined),
-            State::Running => Err(SwitchError::Running),
-            State::Ended => Err(SwitchError::Ended),
+        match self.states.replace(index, State::Running) {
+            State::Suspended(stack) => Ok(stack),
+            other => {
+                let why = other.refused();
+                self.states.replace(index, other);
+                Err(why)
+            }
         }
     }
 
     /// Whether the caller is main, and could switch.
     fn outside(&self) -> Result<(), SwitchError> {
-        if self.current.get() != MAIN {
+        if self.inside.get() {
             Err(SwitchError::Inside)
         } else if thread::panicking() {
             Err(SwitchError::Unwinding)
@@ -142,10 +196,7 @@ impl<V> Shared<V> {
     }
 
     fn reserve(&self) -> Id {
-        let mut nodes = self.nodes.borrow_mut();
-        let (state, stack) = (Cell::new(State::Undefined), RefCell::new(None));
-        nodes.push(Rc::new(Node { state, stack }));
-        Id { hub: self.number, index: nodes.len() - 1 }
+        Id { hub: self.number, index: self.states.add() }
     }
 
     fn define(
@@ -153,19 +204,22 @@ impl<V> Shared<V> {
         id: Id,
         body: impl FnOnce(&Here<V>, V) -> V + 'static,
     ) -> Result<(), SwitchError> {
-        match self.ready(id) {
-            Err(SwitchError::Undefined) => {}
-            Ok(_) => return Err(SwitchError::Defined),
-            Err(error) => return Err(error),
+        let index = self.index(id)?;
+        match self.states.look(index, State::refused) {
+            SwitchError::Undefined => {}
+            why => return Err(why),
         }
         let own = self.own.clone();
-        let stack = Coroutine::new(move |yielder: &Yielder<V, (Target, V)>, value| {
+        let coroutine = Coroutine::new(move |yielder: &Yielder<(), Next>, ()| {
             let shared = own.upgrade().expect("the hub is there while its coroutines run");
-            body(&Here { shared: &shared, yielder }, value)
+            let mut body = Some(body);
+            lower(index % COLOURS, &mut || {
+                let body = body.take().expect("it runs once");
+                let value = body(&Here { shared: &shared, yielder }, shared.arrived());
+                shared.value.set(Some(value));
+            });
         });
-        let node = self.node(id.index);
-        node.stack.replace(Some(stack));
-        node.state.set(State::Suspended);
+        self.states.replace(index, State::Suspended(Box::new(Stack { index, coroutine })));
         Ok(())
     }
 
@@ -175,41 +229,54 @@ impl<V> Shared<V> {
         id
     }
 
+    /// The value that came with a switch.
+    #[inline]
+    fn arrived(&self) -> V {
+        self.value.take().expect("whoever switches leaves a value")
+    }
+
     /// Runs coroutine after coroutine, each as the one before it said, until one says main. A panic in one comes out of here.
-    fn run(&self, mut target: Target, mut value: V) -> V {
-        while target != MAIN {
-            let node = self.node(target);
-            self.current.set(target);
-            node.state.set(State::Running);
-            let mut stack = node.stack.borrow_mut();
-            let step = stack.as_mut().expect("it is suspended").resume(value);
-            (target, value) = match step {
-                CoroutineResult::Yield(next) => {
-                    node.state.set(State::Suspended);
-                    next
-                }
-                CoroutineResult::Return(value) => {
-                    node.state.set(State::Ended);
-                    *stack = None;
-                    (MAIN, value)
-                }
+    fn run(&self, mut stack: Box<Stack>) {
+        loop {
+            let (step, index) = (stack.coroutine.resume(()), stack.index);
+            let (state, next) = match step {
+                CoroutineResult::Yield(next) => (State::Suspended(stack), next),
+                CoroutineResult::Return(()) => (State::Ended, None),
             };
+            mem::forget(self.states.replace(index, state)); // `Running`, which has nothing to drop
+            let Some(next) = next else { return };
+            stack = next;
         }
-        value
+    }
+
+    /// Ends a coroutine where it stands. The error is what it panicked with at that.
+    fn unwind(&self, mut stack: Box<Stack>) -> Result<(), String> {
+        self.states.replace(stack.index, State::Ended);
+        let inside = self.inside.replace(false); // so that it cannot switch
+        // Not left to its `drop`, which would abort the program if it panicked.
+        let outcome = catch_unwind(AssertUnwindSafe(|| stack.coroutine.force_unwind()));
+        self.inside.set(inside);
+        drop(self.value.take()); // it may have caught its end and returned
+        outcome.map_err(|payload| message(&*payload))
     }
 }
 
-impl<V> Node<V> {
-    /// Ends it where it stands, unless it is running. The error is what it panicked with at that.
-    fn unwind(&self) -> Result<(), String> {
-        let Ok(mut stack) = self.stack.try_borrow_mut() else { return Ok(()) };
-        let stack = stack.take();
-        self.state.set(State::Ended);
-        let Some(mut stack) = stack else { return Ok(()) };
-        // Not left to its `drop`, which would abort the program if it panicked.
-        catch_unwind(AssertUnwindSafe(|| stack.force_unwind()))
-            .map_err(|payload| message(&*payload))
+/// Stacks begin at the same place in a page, so coroutines with the same code would keep the same things at the same places of their pages. A
+/// processor that looks at those first takes one's store for what the other one loads (twice the time, measured): so they begin
+/// at several places.
+const COLOURS: usize = 8;
+
+/// Runs `body` some steps further down the stack.
+#[inline(never)]
+fn lower(steps: usize, body: &mut dyn FnMut()) {
+    let room = [0_u8; 200];
+    black_box(&room);
+    if steps == 0 {
+        body()
+    } else {
+        lower(steps - 1, body)
     }
+    black_box(&room); // or else the compiler could leave by a jump, without a frame
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
@@ -245,7 +312,7 @@ pub struct Hub<V: 'static> {
 /// The hub as a coroutine of it sees it, from the inside.
 pub struct Here<'a, V: 'static> {
     shared: &'a Shared<V>,
-    yielder: &'a Yielder<V, (Target, V)>,
+    yielder: &'a Yielder<(), Next>,
 }
 
 impl<V> Default for Hub<V> {
@@ -260,8 +327,8 @@ impl<V> Hub<V> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Relaxed);
         let shared = |own: &Weak<_>| {
-            let (own, nodes, current) = (own.clone(), RefCell::default(), Cell::new(MAIN));
-            Shared { number, own, nodes, current }
+            let (own, inside, value) = (own.clone(), Cell::new(false), Cell::new(None));
+            Shared { number, own, states: States::new(), inside, value }
         };
         Hub { shared: Rc::new_cyclic(shared) }
     }
@@ -304,12 +371,16 @@ impl<V> Hub<V> {
     pub fn switch(&self, id: Id, value: V) -> Result<V, SwitchError> {
         let shared = &*self.shared;
         shared.outside()?;
-        let target = shared.ready(id)?;
-        let outcome = catch_unwind(AssertUnwindSafe(|| shared.run(target, value)));
-        let last = shared.current.replace(MAIN);
-        outcome.map_err(|payload| {
-            let _ = shared.node(last).unwind(); // its stack is empty already: this gives it back
-            let id = Id { hub: shared.number, index: last };
+        let stack = shared.begin(id)?;
+        shared.value.set(Some(value));
+        shared.inside.set(true);
+        let outcome = catch_unwind(AssertUnwindSafe(|| shared.run(stack)));
+        shared.inside.set(false);
+        outcome.map(|()| shared.arrived()).map_err(|payload| {
+            let runs = |index: &usize| shared.states.look(*index, |s| matches!(s, State::Running));
+            let index = (0..shared.states.count.get()).find(runs).expect("it ran");
+            shared.states.replace(index, State::Ended);
+            let id = Id { hub: shared.number, index };
             SwitchError::Panicked { id, message: message(&*payload) }
         })
     }
@@ -321,13 +392,14 @@ impl<V> Hub<V> {
     /// As [`switch`](Hub::switch). If it panicked at that, it has ended all the same.
     pub fn cancel(&self, id: Id) -> Result<(), SwitchError> {
         self.shared.outside()?;
-        let index = self.shared.ready(id)?;
-        self.shared.node(index).unwind().map_err(|message| SwitchError::Panicked { id, message })
+        let stack = self.shared.begin(id)?;
+        self.shared.unwind(stack).map_err(|message| SwitchError::Panicked { id, message })
     }
 
     /// Whether this coroutine has ended: it returned, panicked or was cancelled. `false` for another hub's.
     pub fn has_ended(&self, id: Id) -> bool {
-        self.shared.ready(id) == Err(SwitchError::Ended)
+        let ended = |index| self.shared.states.look(index, |state| matches!(state, State::Ended));
+        self.shared.index(id).is_ok_and(ended)
     }
 }
 
@@ -336,10 +408,13 @@ impl<V> Drop for Hub<V> {
     /// has been printed as for any panic, and the next one follows.
     fn drop(&mut self) {
         // Their destructors may make new ones.
-        for index in 0.. {
-            let node = self.shared.nodes.borrow().get(index).cloned();
-            let Some(node) = node else { break };
-            let _ = node.unwind();
+        let mut index = 0;
+        while index < self.shared.states.count.get() {
+            let id = Id { hub: self.shared.number, index };
+            if let Ok(stack) = self.shared.begin(id) {
+                let _ = self.shared.unwind(stack);
+            }
+            index += 1;
         }
     }
 }
@@ -352,10 +427,11 @@ impl<V> Here<'_, V> {
     ///
     /// [`Foreign`](SwitchError::Foreign), [`Undefined`](SwitchError::Undefined), [`Running`](SwitchError::Running),
     /// [`Ended`](SwitchError::Ended) or [`Unwinding`](SwitchError::Unwinding): nothing was switched.
-    #[inline]
+    #[inline(always)] // see `go`
     pub fn switch(&self, id: Id, value: V) -> Result<V, SwitchError> {
-        let target = self.shared.ready(id)?;
-        self.go(target, value)
+        self.can_leave()?;
+        let next = self.shared.begin(id)?;
+        Ok(self.go(Some(next), value))
     }
 
     /// The same to main, whose `switch` returns `value`.
@@ -363,8 +439,10 @@ impl<V> Here<'_, V> {
     /// # Errors
     ///
     /// [`Unwinding`](SwitchError::Unwinding): nothing was switched.
+    #[inline(always)] // see `go`
     pub fn switch_to_main(&self, value: V) -> Result<V, SwitchError> {
-        self.go(MAIN, value)
+        self.can_leave()?;
+        Ok(self.go(None, value))
     }
 
     /// A new coroutine of the same hub: see [`Hub::spawn`].
@@ -372,13 +450,28 @@ impl<V> Here<'_, V> {
         self.shared.spawn(body)
     }
 
-    #[inline]
-    fn go(&self, target: Target, value: V) -> Result<V, SwitchError> {
-        // Whoever is unwound has a caller that waits for the end of it.
-        if thread::panicking() {
-            return Err(SwitchError::Unwinding);
+    #[inline(always)]
+    fn can_leave(&self) -> Result<(), SwitchError> {
+        if thread::panicking() || !self.shared.inside.get() { self.stay() } else { Ok(()) }
+    }
+
+    /// It is being unwound, and whoever does that waits for the end of it.
+    #[cold]
+    #[inline(never)]
+    fn stay(&self) -> Result<(), SwitchError> {
+        if !thread::panicking() {
+            self.yielder.suspend(None); // it has caught its end: this is the next one
         }
-        Ok(self.yielder.suspend((target, value)))
+        Err(SwitchError::Unwinding)
+    }
+
+    // A processor predicts where a `ret` goes by the `call`s it saw, and `suspend` leaves by one. Each call between the hub's `resume` and here
+    // makes it guess wrong, twice a switch: several times the price of all the rest.
+    #[inline(always)]
+    fn go(&self, next: Next, value: V) -> V {
+        self.shared.value.set(Some(value));
+        self.yielder.suspend(next);
+        self.shared.arrived()
     }
 }
 

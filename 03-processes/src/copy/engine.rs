@@ -21,17 +21,21 @@ use super::slots::Slots;
 use super::walk::{Root, Walker};
 use super::worker::Copier;
 use super::{CopyError, Failure, Model, Options, Progress, Summary, links};
-use crate::pool::Pool;
+use crate::pool::{Pool, TaskError};
 use crate::sync::lock;
 
 /// How often the progress is told.
 const TICK: Duration = Duration::from_millis(10);
-/// After this time it is worth while to look up sizes.
+/// Between two times that what is there is written to disk; and before sizes are looked up.
 const LONG: Duration = Duration::from_millis(500);
+/// Where a copy will take so much longer, it is worth while to look up sizes.
+const LONGER: Duration = Duration::from_secs(1);
 /// Names that may wait for a worker.
 const WAITING: u64 = 1 << 20;
-/// Parcels for each worker process: one that it is at, and one that is there when it is done.
+/// Messages for each worker process: one that it is at, and one that is there when it is done.
 const AHEAD: usize = 2;
+/// Parcels a message holds at most. Each message wakes three threads, for which the copying makes room.
+const BUNDLE: usize = 8;
 /// The size of a parcel nobody has looked at.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -48,6 +52,10 @@ struct Pending {
 struct State {
     waiting: VecDeque<Arc<Pending>>,
     names_waiting: u64,
+    /// Parcels that threads of this process are at, and messages that worker processes have.
+    here: usize,
+    there: usize,
+    is_pool_begun: bool,
     /// By slot.
     under_way: Vec<Option<Arc<Pending>>>,
     is_listed: bool,
@@ -95,14 +103,24 @@ pub(super) struct Engine<'a> {
     changed: Condvar,
     /// Everything is over.
     over: Condvar,
-    pool: OnceLock<Option<Pool>>,
+    pool: OnceLock<Pool>,
 }
 
-/// A parcel for a worker process.
+/// What a feeder is to do next.
+enum Turn {
+    /// Start the worker processes.
+    Start,
+    /// Copy this parcel itself.
+    Here(Arc<Pending>),
+    /// Have a worker process copy these. They have the feeder's slots, in this order.
+    There(Vec<Arc<Pending>>),
+}
+
+/// Parcels for a worker process, and the slot of the first; the others have the next ones.
 #[derive(Serialize, Deserialize)]
 struct Task {
     slot: usize,
-    parcel: Parcel,
+    parcels: Vec<Parcel>,
 }
 
 thread_local! {
@@ -114,13 +132,24 @@ thread_local! {
 fn set_up((slots, settings): (Slots, Settings)) {
     // Ctrl-C reaches the whole group in the foreground. It is the parent's to bring the work to an end.
     let _ = rustix::process::setpgid(None, None);
+    slots.is_ready();
     WORKER.set(Some((slots, Copier::new(settings))));
 }
 
-fn work(task: Task) -> Outcome {
+fn work(task: Task) -> Vec<Outcome> {
     WORKER.with_borrow_mut(|worker| {
         let (slots, copier) = worker.as_mut().expect("the initialiser ran");
-        copier.run(slots, task.slot, &task.parcel)
+        let (mut bytes, mut outcomes) = (0, Vec::new());
+        for (slot, parcel) in (task.slot..).zip(&task.parcels) {
+            let outcome = if bytes < BUDGET || slots.slot(slot).is_begun() {
+                copier.run(slots, slot, parcel)
+            } else {
+                Outcome::nothing_done()
+            };
+            bytes += outcome.bytes;
+            outcomes.push(outcome);
+        }
+        outcomes
     })
 }
 
@@ -130,7 +159,7 @@ fn path(bytes: &[u8]) -> PathBuf {
 
 impl<'a> Engine<'a> {
     pub(super) fn new(options: &'a Options) -> Result<Self, CopyError> {
-        let slots = Self::feeders(options);
+        let slots = Self::feeders(options) * BUNDLE;
         let settings = Settings {
             prefix: place::new_prefix(),
             on_exists: options.on_exists,
@@ -167,8 +196,8 @@ impl<'a> Engine<'a> {
                 engine.look_up_sizes();
                 found
             });
-            for slot in 0..Self::feeders(self.options) {
-                scope.spawn(move || engine.feed(slot));
+            for feeder in 0..Self::feeders(self.options) {
+                scope.spawn(move || engine.feed(feeder * BUNDLE));
             }
             if self.options.sync {
                 scope.spawn(|| engine.sync_on_the_way(roots, &synced));
@@ -247,6 +276,7 @@ impl<'a> Engine<'a> {
         let bytes = state.progress.bytes + bytes;
         Progress {
             files: (state.progress.files + files).min(state.progress.files_found),
+            failed: state.summary.failures.len() as u64,
             bytes,
             is_listed: state.is_listed,
             bytes_found: (state.is_listed && state.unknown == 0).then(|| state.expected.max(bytes)),
@@ -314,105 +344,142 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Takes parcels and has them copied, until there are none.
+    /// Takes parcels and has them copied, until there are none. The slots from `slot` on are this feeder's.
     fn feed(&self, slot: usize) {
         let mut own = None;
-        while let Some((pending, is_alone)) = self.take(slot) {
-            let here = is_alone || self.options.model == Model::Thread;
-            let outcome = if here {
-                let copier = own.get_or_insert_with(|| Copier::new(self.settings.clone()));
-                Some(copier.run(&self.slots, slot, &pending.parcel))
-            } else {
-                self.pool().map(|pool| self.send(pool, slot, &pending.parcel))
-            };
-            self.settle(slot, &pending, outcome.unwrap_or_default());
+        while let Some(turn) = self.take(slot) {
+            match turn {
+                Turn::Start => self.start_pool(),
+                Turn::Here(pending) => {
+                    let copier = own.get_or_insert_with(|| Copier::new(self.settings.clone()));
+                    let outcome = copier.run(&self.slots, slot, &pending.parcel);
+                    let mut state = self.lock();
+                    state.here -= 1;
+                    self.settle(&mut state, slot, &pending, outcome);
+                    self.wake(&mut state);
+                }
+                Turn::There(bundle) => {
+                    let outcomes = self.send(slot, &bundle);
+                    let mut state = self.lock();
+                    state.there -= 1;
+                    for ((slot, pending), outcome) in (slot..).zip(&bundle).zip(outcomes) {
+                        self.settle(&mut state, slot, pending, outcome);
+                    }
+                    self.wake(&mut state);
+                }
+            }
         }
     }
 
-    /// The next parcel, and whether it is so little work that it is not worth starting processes for.
-    fn take(&self, slot: usize) -> Option<(Arc<Pending>, bool)> {
+    /// What the feeder with these slots is to do. Worker processes take a while to start: until they are there, so many threads of this process copy instead of them.
+    fn take(&self, slot: usize) -> Option<Turn> {
+        let (processes, workers) =
+            (self.options.model == Model::Process, self.options.workers.max(1));
         let mut state = self.lock();
         loop {
             if self.is_stopped() || state.is_over() {
                 return None;
             }
-            let has_workers = self.options.model == Model::Thread || self.pool.get().is_some();
-            let is_alone = state.is_listed
-                && state.waiting.len() == 1
-                && state.under_way.iter().all(Option::is_none);
-            // The first parcel waits for the second one, or for the end.
-            if (has_workers || state.waiting.len() > 1 || state.is_listed)
-                && let Some(pending) = state.waiting.pop_front()
-            {
-                let before = state.names_waiting;
-                state.names_waiting -= pending.names;
-                if before > WAITING && state.names_waiting <= WAITING {
-                    self.changed.notify_all();
+            let ready = self.pool.get().map_or(0, |_| self.slots.ready().min(workers));
+            let waiting = state.waiting.len();
+            // A single parcel is not worth starting processes for: the first one waits for the second, or for the end.
+            let is_alone =
+                state.is_listed && waiting == 1 && state.under_way.iter().all(Option::is_none);
+            if processes && !state.is_pool_begun && !is_alone {
+                if waiting > 1 {
+                    state.is_pool_begun = true;
+                    return Some(Turn::Start);
                 }
-                state.under_way[slot] = Some(Arc::clone(&pending));
-                self.slots.slot(slot).reset();
-                return Some((pending, is_alone && !has_workers));
+            } else if state.there < ready * AHEAD && waiting > 0 {
+                // Fewer towards the end, so that all workers come to it at about the same time.
+                let count = (waiting / (2 * AHEAD * workers)).clamp(1, BUNDLE);
+                let bundle = (slot..slot + count).map_while(|slot| self.begin(&mut state, slot));
+                let bundle = bundle.collect();
+                state.there += 1;
+                return Some(Turn::There(bundle));
+            } else if state.here < workers - ready
+                && let Some(pending) = self.begin(&mut state, slot)
+            {
+                state.here += 1;
+                return Some(Turn::Here(pending));
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// The pool of worker processes, started by the first who needs it.
-    fn pool(&self) -> Option<&Pool> {
+    /// The next parcel, under way from now on.
+    fn begin(&self, state: &mut State, slot: usize) -> Option<Arc<Pending>> {
+        let pending = state.waiting.pop_front()?;
+        let before = state.names_waiting;
+        state.names_waiting -= pending.names;
+        if before > WAITING && state.names_waiting <= WAITING {
+            self.changed.notify_all();
+        }
+        state.under_way[slot] = Some(Arc::clone(&pending));
+        self.slots.slot(slot).reset();
+        Some(pending)
+    }
+
+    fn start_pool(&self) {
         let start = || {
             let slots = self.slots.try_clone().map_err(CopyError::Io)?;
             let builder = Pool::builder().workers(self.options.workers.max(1));
-            builder
-                .initialiser(set_up, (slots, self.settings.clone()))
-                .build()
-                .map_err(CopyError::Workers)
+            let builder = builder.initialiser(set_up, (slots, self.settings.clone()));
+            builder.build().map_err(CopyError::Workers)
         };
-        let pool = self.pool.get_or_init(|| match start() {
-            Ok(pool) => Some(pool),
+        match start() {
+            Ok(pool) => drop(self.pool.set(pool)),
             Err(error) => {
                 self.lock().error = Some(error);
                 self.stop();
-                None
-            }
-        });
-        pool.as_ref()
-    }
-
-    /// Has a worker process copy a parcel; again, if it dies.
-    fn send(&self, pool: &Pool, slot: usize, parcel: &Parcel) -> Outcome {
-        let task = Task { slot, parcel: parcel.clone() };
-        match pool.options().may_run_again().apply(work, task) {
-            Ok(outcome) => outcome,
-            // It killed three workers, or none can be had: what is not done is lost, and what they left is deleted.
-            Err(error) => {
-                let mut target = Place::default();
-                for folder in [&parcel.folder[..], place::parent(&parcel.folder).0] {
-                    if let Ok(folder) = target.open(&parcel.target, folder) {
-                        let _ =
-                            place::sweep(folder, Some(&format!("{}-{}", self.prefix(), parcel.id)));
-                    }
-                }
-                let slot = self.slots.slot(slot);
-                let all = 0..parcel.names().count();
-                let (done, lost): (Vec<usize>, Vec<usize>) = all.partition(|at| slot.is_done(*at));
-                let failures =
-                    lost.into_iter().map(|at| (at, format!("no worker could copy it: {error}")));
-                Outcome {
-                    files: done.len() as u64,
-                    failures: failures.collect(),
-                    ..Outcome::default()
-                }
             }
         }
     }
 
+    /// Has a worker process copy these parcels; again, if it dies.
+    fn send(&self, slot: usize, bundle: &[Arc<Pending>]) -> Vec<Outcome> {
+        let parcels = bundle.iter().map(|pending| pending.parcel.clone()).collect();
+        let pool = self.pool.get().expect("its workers are ready");
+        match pool.options().may_run_again().apply(work, Task { slot, parcels }) {
+            Ok(outcomes) => outcomes,
+            // It killed three workers, or none can be had. One of them may be to blame for it; the others are not lost.
+            Err(_) if bundle.len() > 1 => {
+                let alone = (slot..).zip(bundle.chunks(1));
+                alone.flat_map(|(slot, pending)| self.send(slot, pending)).collect()
+            }
+            Err(error) => {
+                let lost = (slot..).zip(bundle);
+                lost.map(|(slot, lost)| self.lost(slot, &lost.parcel, &error)).collect()
+            }
+        }
+    }
+
+    /// What is to be said of a parcel that nobody can finish: what is not done is lost, and what the dead left is deleted.
+    fn lost(&self, slot: usize, parcel: &Parcel, error: &TaskError) -> Outcome {
+        let mut target = Place::default();
+        for folder in [&parcel.folder[..], place::parent(&parcel.folder).0] {
+            if let Ok(folder) = target.open(&parcel.target, folder) {
+                let _ = place::sweep(folder, Some(&format!("{}-{}", self.prefix(), parcel.id)));
+            }
+        }
+        let slot = self.slots.slot(slot);
+        let all = 0..parcel.names().count();
+        let (done, lost): (Vec<usize>, Vec<usize>) = all.partition(|at| slot.is_done(*at));
+        let failures = lost.into_iter().map(|at| (at, format!("no worker could copy it: {error}")));
+        Outcome { files: done.len() as u64, failures: failures.collect(), ..Outcome::default() }
+    }
+
     /// A parcel has come back.
-    fn settle(&self, slot: usize, pending: &Pending, outcome: Outcome) {
+    fn settle(&self, state: &mut State, slot: usize, pending: &Arc<Pending>, outcome: Outcome) {
         let parcel = &pending.parcel;
-        let mut state = self.lock();
         state.under_way[slot] = None;
-        pending.is_done.store(true, Relaxed);
         self.slots.slot(slot).reset();
+        if outcome.rest == Some(0) && !self.is_stopped() {
+            // It was not begun: others can take it as it is.
+            state.names_waiting += pending.names;
+            return state.waiting.push_back(Arc::clone(pending));
+        }
+        pending.is_done.store(true, Relaxed);
         let rest = outcome.rest.unwrap_or(pending.names as usize);
         match pending.bytes.load(Relaxed) {
             UNKNOWN => state.unknown -= 1,
@@ -451,7 +518,6 @@ impl<'a> Engine<'a> {
                 state.add(Parcel { id, ..part });
             }
         }
-        self.wake(&mut state);
     }
 
     /// Looks up the sizes of what is not done yet: only where there is enough of it.
@@ -459,7 +525,7 @@ impl<'a> Engine<'a> {
         let mut source = Place::default();
         loop {
             let mut state = self.lock();
-            while self.begun.elapsed() < LONG || state.unknown == 0 {
+            while state.unknown == 0 || !self.takes_longer(&state) {
                 if state.is_over() || self.is_stopped() {
                     return;
                 }
@@ -489,6 +555,14 @@ impl<'a> Engine<'a> {
                 }
             }
         }
+    }
+
+    /// Whether there is much left to do, to judge by the files done so far.
+    fn takes_longer(&self, state: &State) -> bool {
+        let (elapsed, progress) = (self.begun.elapsed(), &state.progress);
+        let done = progress.files + self.slots.under_way().0;
+        let left = progress.files_found.saturating_sub(done);
+        elapsed > LONG && elapsed.as_secs_f64() * left as f64 > LONGER.as_secs_f64() * done as f64
     }
 
     /// Writes to disk what is there, again and again, so that little is left to wait for at the end.

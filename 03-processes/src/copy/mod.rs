@@ -34,8 +34,8 @@
 //!
 //! # How it is fast
 //!
-//! One thread lists folders, and looks at no file for it. Parcels of up to 128 names go to the workers: a message for each file would cost as much as the
-//! copy. A worker that finds large files gives the rest of its parcel back. The kernel moves the bytes (`copy_file_range`) where it can.
+//! One thread lists folders, and looks at no file for it. Parcels of up to 128 names go to the workers, up to eight in a message: a message for each file would cost as
+//! much as the copy. While worker processes start, this one copies already. A worker that finds large files gives the rest of its parcel back. The kernel moves the bytes (`copy_file_range`) where it can.
 
 mod engine;
 mod links;
@@ -91,7 +91,7 @@ impl Default for Options {
 /// What a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
-    /// A process of a [`Pool`](crate::Pool). Started when there is more than one parcel of work.
+    /// A process of a [`Pool`](crate::Pool). Started when there is more than one parcel of work; until it is there, a thread of this process copies instead of it.
     Process,
     /// A thread of this process.
     Thread,
@@ -151,13 +151,15 @@ impl FromStr for OnExists {
 pub struct Progress {
     /// Names dealt with: copied, linked, skipped or failed. (Not folders.)
     pub files: u64,
+    /// Those of `files` that could not be copied, as far as that is known.
+    pub failed: u64,
     /// Names found.
     pub files_found: u64,
     /// Whether everything has been found: `files_found` will not grow.
     pub is_listed: bool,
     /// Bytes written.
     pub bytes: u64,
-    /// Bytes to be written, once that is known. Sizes are only looked up when a copy takes longer than half a second.
+    /// Bytes to be written, once that is known. Sizes are only looked up when, after half a second, there seems to be a second's work left.
     pub bytes_found: Option<u64>,
     /// Bytes of `bytes` that are on disk, if [`Options::sync`] is asked for.
     pub on_disk: Option<u64>,

@@ -84,6 +84,13 @@ pub(super) struct Outcome {
     pub(super) full: bool,
 }
 
+impl Outcome {
+    /// Of a parcel that was not begun.
+    pub(super) fn nothing_done() -> Self {
+        Self { rest: Some(0), ..Self::default() }
+    }
+}
+
 /// What a worker has to know besides its parcels.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Settings {

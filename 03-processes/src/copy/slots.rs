@@ -31,6 +31,8 @@ shared_struct! {
 shared_struct! {
     struct Head {
         stop: AtomicU64,
+        /// Worker processes that have begun to wait for parcels, replaced ones included.
+        ready: AtomicU64,
     }
 }
 
@@ -73,6 +75,16 @@ impl Slots {
         self.memory.get::<Head>(0).stop.load(Relaxed) != 0
     }
 
+    /// A worker process is there.
+    pub(super) fn is_ready(&self) {
+        self.memory.get::<Head>(0).ready.fetch_add(1, Relaxed);
+    }
+
+    /// How many worker processes have been there.
+    pub(super) fn ready(&self) -> usize {
+        self.memory.get::<Head>(0).ready.load(Relaxed) as usize
+    }
+
     /// Files and bytes under way in all slots.
     pub(super) fn under_way(&self) -> (u64, u64) {
         let slots = (0..self.count).map(|number| self.slot(number));
@@ -93,6 +105,11 @@ impl Slot {
     /// The worker begins; whether another one has before, and died.
     pub(super) fn begin(&self) -> bool {
         self.attempts.fetch_add(1, Relaxed) > 0
+    }
+
+    /// Whether any worker has begun.
+    pub(super) fn is_begun(&self) -> bool {
+        self.attempts.load(Relaxed) > 0
     }
 
     fn word(&self, position: usize) -> (&AtomicU64, u64) {

@@ -1,4 +1,5 @@
-//! How much faster than Python's `multiprocessing`, and than `ipc-channel`: processes, queues and pools, as ratios.
+//! How much faster than Python's `multiprocessing`, and than `ipc-channel`: processes, queues and pools, as ratios. And than greenlet and gevent:
+//! switching between coroutines, and between tasks.
 //!
 //! Run by `scripts/compare-python`; a word behind it chooses the rows whose names contain it.
 //!
@@ -6,6 +7,7 @@
 //! side is one small program a row, in `scripts/compare-python.d`. Left out: starting what is measured, except where that is the row.
 //! What arrives is asserted on every side.
 
+use corosensei::{Coroutine, Yielder};
 use ipc_channel::ipc::{self, IpcOneShotServer, IpcReceiver, IpcSender};
 use processes::{Child, Pool, Queue, pipe, ring, spawn};
 use serde::{Serialize, de::DeserializeOwned};
@@ -57,7 +59,7 @@ impl Row {
     }
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 11] = [
     Row::new("start and join a process", "process_start_join.py", (300, 10), start_and_join, 15.0),
     Row::new("queue, small integers", "queue_int.py", (2_000_000, 0), queue::<u64>, 25.0)
         .beside(ipc::<u64>, 20.0),
@@ -87,6 +89,20 @@ const ROWS: [Row; 9] = [
         (1_000_000, 10_000),
         queue_to_workers,
         100.0,
+    ),
+    Row::new(
+        "coroutine, resume and yield",
+        "greenlet_switch.py",
+        (100_000_000, 1_000_000),
+        resume_and_yield,
+        30.0,
+    ),
+    Row::new(
+        "task, yield among 1,000",
+        "gevent_yield.py",
+        (20_000_000, 500_000),
+        yield_among_tasks,
+        15.0,
     ),
 ];
 
@@ -258,6 +274,45 @@ fn queue_to_workers(count: usize) -> f64 {
     })
 }
 
+/// A stack of its own, there and back.
+fn resume_and_yield(count: usize) -> f64 {
+    let mut coroutine = Coroutine::new(|yielder: &Yielder<(), usize>, ()| {
+        for turn in 1.. {
+            yielder.suspend(turn);
+        }
+    });
+    let mut turns = 0;
+    let time = seconds_for_one(count, || {
+        (0..count).for_each(|_| turns = coroutine.resume(()).as_yield().expect("it has no end"));
+    });
+    assert_eq!(turns, count);
+    time
+}
+
+/// A thousand of `tokio`'s tasks on one thread that give way to each other.
+fn yield_among_tasks(count: usize) -> f64 {
+    const TASKS: usize = 1000;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let rounds = count / TASKS;
+    seconds_for_one(rounds * TASKS, || {
+        let turns = runtime.block_on(async {
+            let task = || async move {
+                for _ in 0..rounds {
+                    tokio::task::yield_now().await;
+                }
+                rounds
+            };
+            let tasks: Vec<_> = (0..TASKS).map(|_| tokio::spawn(task())).collect();
+            let mut turns = 0;
+            for task in tasks {
+                turns += task.await.expect("it ends");
+            }
+            turns
+        });
+        assert_eq!(turns, rounds * TASKS);
+    })
+}
+
 /// What a queue can at best come near to: bytes from one process to one other, without a lock.
 fn ring_bytes(count: usize) -> f64 {
     let (sender, mut receiver) = ring::create(1 << 16).expect("a ring");
@@ -278,12 +333,18 @@ fn pipe_messages(count: usize) -> f64 {
     receive(count, spawn(send, (sender, count)), || receiver.recv().expect("an item"))
 }
 
-/// Seconds for one on Python's side; `None` if there is no Python.
+/// The exit status of a program of Python's side that misses a package.
+const NOT_INSTALLED: i32 = 3;
+
+/// Seconds for one on Python's side; `None` if there is no Python, or not the package it takes.
 fn python(row: &Row) -> Option<f64> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/compare-python.d");
     let mut command = Command::new("python3");
     let output =
         command.arg(folder.join(row.script)).arg(row.python_argument.to_string()).output().ok()?;
+    if output.status.code() == Some(NOT_INSTALLED) {
+        return None;
+    }
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {said}", row.script);
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
@@ -351,6 +412,9 @@ fn main() {
         let (to_python, to_ipc) =
             (ratio(ours, python, Some(row.floors.0)), ratio(ours, ipc, row.floors.1));
         println!("{:<30} {:>7.3} µs  {to_python:>24}  {to_ipc:>24}", row.name, ours * 1e6);
+        if has_python && python.is_none() {
+            println!("    NOT COMPARED: {} needs a package that python3 lacks", row.script);
+        }
     }
     for (name, measure, count) in [
         ("ring, 8 bytes", ring_bytes as Measure, 4_000_000),

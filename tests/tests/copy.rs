@@ -1,14 +1,24 @@
-//! 012_copy as a program: what it says, and what is there when it is interrupted, a hundred times by each of four means.
+//! 012_copy as a program: what it says, what it draws in a terminal, and what is there when it is interrupted: a hundred times by each of four means, and
+//! at a moment that is known.
 
 use std::{
     collections::{BTreeMap, hash_map::RandomState},
-    fs,
+    fs::{self, File},
     hash::BuildHasher,
-    os::unix::process::ExitStatusExt,
+    io::{Read, Write},
+    os::unix::{fs::MetadataExt, process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::OFlags,
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize},
 };
 
 /// How often each means is tried.
@@ -34,11 +44,21 @@ fn run(arguments: &[&str], folder: &Path) -> (Option<i32>, String, String) {
 
 /// All files below a folder, by path: what is in them.
 fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    tree_of(root, |_| true)
+}
+
+/// Those with final names, while it is being copied to: the others may go at any moment.
+fn visible(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    tree_of(root, |name| !is_temporary(name))
+}
+
+fn tree_of(root: &Path, is_wanted: fn(&Path) -> bool) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
-    for path in checks::entries(root).unwrap() {
+    let entries = checks::entries(root).unwrap().into_iter();
+    for path in entries.filter(|path| is_wanted(Path::new(path.file_name().unwrap()))) {
         if path.is_dir() {
             found.extend(
-                tree(&path)
+                tree_of(&path, is_wanted)
                     .into_iter()
                     .map(|(name, bytes)| (Path::new(path.file_name().unwrap()).join(name), bytes)),
             );
@@ -73,7 +93,7 @@ fn has_processes(folder: &Path) -> bool {
 }
 
 /// Interrupts a copy at a random moment, again and again, and looks at what is there.
-fn interrupted(mut by: impl FnMut(&mut std::process::Child) -> bool, leaves_nothing: bool) {
+fn interrupted(mut by: impl FnMut(&mut Child) -> bool, leaves_nothing: bool) {
     let place = scratch();
     make(&place.path().join("from"));
     let original = tree(&place.path().join("from"));
@@ -125,18 +145,16 @@ fn interrupted(mut by: impl FnMut(&mut std::process::Child) -> bool, leaves_noth
     assert!(in_the_middle + survived > 0);
 }
 
-fn signal(copying: &std::process::Child, signal: &str) {
-    let _ = Command::new("kill")
-        .args([signal, &copying.id().to_string()])
-        .stderr(Stdio::null())
-        .status();
+fn kill(process: u32, signal: Signal) {
+    // One that has ended meanwhile needs none.
+    let _ = kill_process(Pid::from_raw(process.cast_signed()).unwrap(), signal);
 }
 
 #[test]
 fn interrupted_by_sigint_it_leaves_whole_files_only() {
     interrupted(
         |copying| {
-            signal(copying, "-INT");
+            kill(copying.id(), Signal::INT);
             false
         },
         true,
@@ -147,7 +165,7 @@ fn interrupted_by_sigint_it_leaves_whole_files_only() {
 fn interrupted_by_sigterm_it_leaves_whole_files_only() {
     interrupted(
         |copying| {
-            signal(copying, "-TERM");
+            kill(copying.id(), Signal::TERM);
             false
         },
         true,
@@ -158,7 +176,7 @@ fn interrupted_by_sigterm_it_leaves_whole_files_only() {
 fn killed_it_is_completed_and_cleaned_up_by_the_next_run() {
     interrupted(
         |copying| {
-            signal(copying, "-KILL");
+            kill(copying.id(), Signal::KILL);
             false
         },
         false,
@@ -167,16 +185,9 @@ fn killed_it_is_completed_and_cleaned_up_by_the_next_run() {
 
 #[test]
 fn a_killed_worker_costs_nothing_but_its_time() {
-    let kill_a_worker = |copying: &mut std::process::Child| {
-        let children = fs::read_dir(format!("/proc/{}/task", copying.id())).into_iter().flatten();
-        let children =
-            children.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
-        let children: String = children.collect();
-        let worker = children.split_whitespace().next();
-        if let Some(worker) = worker {
-            let _ = Command::new("kill").args(["-KILL", worker]).stderr(Stdio::null()).status();
-        }
-        worker.is_some()
+    let kill_a_worker = |copying: &mut Child| {
+        let worker = workers(copying).into_iter().next();
+        worker.inspect(|worker| kill(*worker, Signal::KILL)).is_some()
     };
     interrupted(kill_a_worker, true);
 }
@@ -200,7 +211,7 @@ fn ctrl_c_ends_it_by_that_signal() {
         while !place.path().join("to").exists() {
             thread::sleep(Duration::from_millis(1));
         }
-        signal(&copying, "-INT");
+        kill(copying.id(), Signal::INT);
         seen |= checks::run::ended(&mut copying).signal() == Some(2);
         fs::remove_dir_all(place.path().join("to")).unwrap();
         if seen {
@@ -260,4 +271,384 @@ fn what_it_says() {
     fs::write(place.path().join("--sync"), "a name").unwrap();
     assert_eq!(run(&["--", "--sync", "copy"], place.path()).0, Some(0));
     assert_eq!(fs::read_to_string(place.path().join("copy")).unwrap(), "a name");
+}
+
+/// The ids of a copier's worker processes.
+fn workers(copying: &Child) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{}/task", copying.id())).into_iter().flatten();
+    let children = threads.flatten().map(|thread| thread.path().join("children"));
+    let children: String = children.filter_map(|list| fs::read_to_string(list).ok()).collect();
+    children.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+}
+
+/// A worker process that has been stopped (SIGSTOP) half-way through a file.
+struct Stopped {
+    worker: u32,
+    /// The file's name.
+    name: String,
+}
+
+/// What a process writes to under a temporary name.
+fn is_at(worker: u32) -> Option<PathBuf> {
+    let open = fs::read_dir(format!("/proc/{worker}/fd")).ok()?;
+    let mut files = open.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+    files.find(|path| path.is_file() && is_temporary(path))
+}
+
+fn is_stopped(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+}
+
+/// How long the large files are.
+const LARGE: u64 = 24 << 20;
+
+/// The name of what a process reads while it writes: the other file it has open.
+fn reads(worker: u32) -> Option<String> {
+    let open = fs::read_dir(format!("/proc/{worker}/fd")).ok()?;
+    let mut files = open.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+    let source = files.find(|path| path.is_file() && !is_temporary(path))?;
+    Some(source.file_name()?.to_str()?.to_owned())
+}
+
+/// Waits until a worker has a part of a large file that is wanted, and stops it there: it is in the middle of a parcel, and stays there.
+///
+/// That it is is looked at when it stands still; one that was quicker goes on. `None`: the copy ended before.
+fn stop_a_worker(copying: &mut Child, is_wanted: impl Fn(&str) -> bool) -> Option<Stopped> {
+    let start = Instant::now();
+    let is_half =
+        |path: &PathBuf| fs::metadata(path).is_ok_and(|file| (1..LARGE).contains(&file.len()));
+    let at = |worker| {
+        let name = is_at(worker).filter(is_half).and_then(|_| reads(worker));
+        name.filter(|name| name.starts_with("large") && is_wanted(name))
+    };
+    while copying.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < checks::run::TIME_LIMIT, "no worker is in the middle of a file");
+        for worker in workers(copying) {
+            if at(worker).is_none() {
+                continue;
+            }
+            kill(worker, Signal::STOP);
+            while !is_stopped(worker) && Path::new(&format!("/proc/{worker}")).exists() {
+                assert!(start.elapsed() < checks::run::TIME_LIMIT, "a worker does not stop");
+                thread::yield_now();
+            }
+            if let Some(name) = at(worker) {
+                return Some(Stopped { worker, name });
+            }
+            kill(worker, Signal::CONT);
+        }
+    }
+    None
+}
+
+/// Large files among small ones: all in one folder, or each in a folder of its own with some small ones before and after it.
+fn make_large(source: &Path, in_one_folder: bool) {
+    for n in 0..8u8 {
+        let folder = if in_one_folder { source.to_owned() } else { source.join(n.to_string()) };
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("large{n}")), vec![n; LARGE as usize]).unwrap();
+        (0..30).for_each(|k| fs::write(folder.join(format!("small{n}-{k}")), [n, k]).unwrap());
+    }
+}
+
+/// Every file under a final name is the whole one.
+fn assert_whole(target: &Path, original: &BTreeMap<PathBuf, Vec<u8>>) {
+    for (path, contents) in &visible(target) {
+        assert!(original.get(path) == Some(contents), "{path:?} is not whole");
+    }
+}
+
+fn inodes(root: &Path) -> BTreeMap<PathBuf, u64> {
+    let paths = visible(root).into_keys();
+    paths.map(|path| (path.clone(), fs::metadata(root.join(&path)).unwrap().ino())).collect()
+}
+
+#[test]
+fn a_worker_killed_in_the_middle_of_a_parcel_has_it_done_by_another() {
+    for in_one_folder in [true, false] {
+        let place = scratch();
+        make_large(&place.path().join("from"), in_one_folder);
+        let original = tree(&place.path().join("from"));
+        let to = place.path().join("to");
+        let mut copying = copier(&["from", "to"], place.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stopped =
+            stop_a_worker(&mut copying, |_| true).expect("a worker is in the middle of a file");
+        // It has it in its hands: nothing of it is to be seen.
+        assert!(!visible(&to).keys().any(|path| path.ends_with(&stopped.name)), "{}", stopped.name);
+        assert_whole(&to, &original);
+        let there = inodes(&to);
+        kill(stopped.worker, Signal::KILL);
+        let status = checks::run::ended(&mut copying);
+        let Output { stdout, stderr, .. } = copying.wait_with_output().unwrap();
+        let (said, complained) =
+            (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        let folders = if in_one_folder { "1 folder" } else { "9 folders" };
+        assert!(
+            status.success()
+                && said.starts_with("copied 248 files (")
+                && said.contains(&format!("), {folders} in"))
+                && !complained.contains("could not"),
+            "{status}: {said}{complained}"
+        );
+        assert!(tree(&to) == original);
+        // What stood there already was not done a second time.
+        let now = inodes(&to);
+        assert!(there.iter().all(|(path, inode)| now[path] == *inode));
+    }
+}
+
+#[test]
+fn a_file_that_kills_every_worker_is_named_and_the_others_are_copied() {
+    let place = scratch();
+    make_large(&place.path().join("from"), true);
+    let original = tree(&place.path().join("from"));
+    let to = place.path().join("to");
+    for _ in 0..20 {
+        let mut copying = copier(&["from", "to"], place.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let first = stop_a_worker(&mut copying, |_| true).expect("a worker is in the middle");
+        let deadly = first.name;
+        kill(first.worker, Signal::KILL);
+        while let Some(again) = stop_a_worker(&mut copying, |name| name == deadly) {
+            kill(again.worker, Signal::KILL);
+        }
+        let status = checks::run::ended(&mut copying);
+        let Output { stderr, .. } = copying.wait_with_output().unwrap();
+        let complained = String::from_utf8_lossy(&stderr);
+        assert_whole(&to, &original);
+        let there = tree(&to);
+        if status.success() {
+            // One of its workers was through before it was seen.
+            assert!(there == original);
+            fs::remove_dir_all(&to).unwrap();
+            continue;
+        }
+        let named = format!("\"from/{deadly}\": no worker could copy it: ");
+        assert!(
+            status.code() == Some(1)
+                && complained.contains(&named)
+                && complained.ends_with("1 could not be copied\n"),
+            "{status}: {complained}"
+        );
+        assert_eq!(there.len(), original.len() - 1);
+        assert!(!there.contains_key(Path::new(&deadly)));
+        assert_eq!(run(&["from", "to"], place.path()).0, Some(0));
+        assert!(tree(&to) == original);
+        return;
+    }
+    panic!("no file killed all of its workers");
+}
+
+/// A program in a terminal of its own, 80 columns wide.
+struct Terminal {
+    running: Child,
+    keyboard: File,
+    /// The other side, kept open so that its settings can be looked at.
+    line: File,
+    before: Termios,
+    screen: Receiver<Vec<u8>>,
+    /// All that was written to it so far.
+    text: String,
+}
+
+impl Terminal {
+    fn new(arguments: &[&str], folder: &Path) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let line = rustix::fs::open(name, flags, rustix::fs::Mode::empty()).unwrap();
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&line, size).unwrap();
+        let before = tcgetattr(&line).unwrap();
+        let end = || Stdio::from(line.try_clone().unwrap());
+        // A session of its own, with this as its terminal: so Ctrl-C reaches it.
+        let running = Command::new("setsid")
+            .arg("--ctty")
+            .arg(checks::program("012_copy"))
+            .args(arguments)
+            .current_dir(folder)
+            .env("TERM", "xterm")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        let (keyboard, mut reading) = (File::from(ours.try_clone().unwrap()), File::from(ours));
+        let (sender, screen) = mpsc::channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = reading.read(&mut buffer) {
+                if sender.send(buffer[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let (line, text) = (File::from(line), String::new());
+        Self { running, keyboard, line, before, screen, text }
+    }
+
+    /// Reads until it shows something, or has shown nothing more for `patience`.
+    fn read(&mut self, patience: Duration, mut until: impl FnMut(&str) -> bool) -> bool {
+        let start = Instant::now();
+        while let Ok(piece) = self.screen.recv_timeout(patience) {
+            self.text += &String::from_utf8_lossy(&piece);
+            if until(&self.text) {
+                return true;
+            }
+            assert!(start.elapsed() < checks::run::TIME_LIMIT, "{:?}", self.text);
+        }
+        false
+    }
+
+    /// What it draws, each bar as `(percent, files, of files)`.
+    fn bars(&self) -> Vec<(u32, u32, u32)> {
+        let number = |text: &str| text.replace(',', "").trim().parse().ok();
+        let bar = |text: &str| {
+            let (percent, rest) = text.split_once(" %  ")?;
+            let percent = number(percent.rsplit(' ').next()?)?;
+            let (files, rest) = rest.split_once(" of ")?;
+            let found = rest.split(' ').next()?;
+            Some((percent, number(files)?, number(found)?))
+        };
+        self.text.split(['\r', '\n']).filter_map(bar).collect()
+    }
+
+    /// The end: its status, and that the terminal is as it was.
+    fn end(mut self) -> (ExitStatus, String) {
+        let status = checks::run::ended(&mut self.running);
+        self.read(Duration::from_millis(200), |_| false);
+        let after = tcgetattr(&self.line).unwrap();
+        assert_eq!(after.local_modes, self.before.local_modes);
+        assert!(after.local_modes.contains(LocalModes::ECHO | LocalModes::ICANON));
+        assert_eq!(after.input_modes, self.before.input_modes);
+        assert_eq!(after.output_modes, self.before.output_modes);
+        let count = |what: &str| self.text.matches(what).count();
+        assert_eq!(count("\x1b[?25l"), count("\x1b[?25h"), "the cursor stays hidden");
+        // The bar is wiped away; after it come whole lines.
+        let bars = self.text.rfind(" %  ").unwrap_or(0);
+        let (_, last) = self.text[bars..].rsplit_once("\x1b[2K").expect("the bar is wiped away");
+        let last = last.trim_start_matches("\x1b[1A").to_owned();
+        assert!(last.ends_with("\r\n") && !last.contains(" %  ") && !last.contains('\x1b'));
+        (status, last.replace("\r\n", "\n"))
+    }
+}
+
+#[test]
+fn the_bar_counts_and_is_honest_to_the_end() {
+    let place = scratch();
+    make_large(&place.path().join("from"), true);
+    // Names that are given at the very end, when all bytes are there.
+    for n in 0..100 {
+        let (file, name) = (place.path().join("from/small0-0"), format!("from/again{n}"));
+        fs::hard_link(file, place.path().join(name)).unwrap();
+    }
+    let original = tree(&place.path().join("from"));
+    let to = place.path().join("to");
+    let mut terminal = Terminal::new(&["from", "to"], place.path());
+    let stopped =
+        stop_a_worker(&mut terminal.running, |_| true).expect("a worker is in the middle");
+    // For as long as it stands still a part is missing, and is seen to be missing.
+    let seen = terminal.bars().len();
+    terminal.read(Duration::from_secs(30), |text| text.matches(" %  ").count() > seen + 30);
+    let bars = terminal.bars();
+    assert!(bars.len() > seen, "{:?}", terminal.text);
+    assert!(bars.iter().all(|(percent, files, _)| *percent < 100 && *files < 348), "{bars:?}");
+    assert!(!to.join(&stopped.name).exists());
+    kill(stopped.worker, Signal::CONT);
+    // When it says that all is there, all is.
+    if terminal.read(Duration::from_secs(10), |text| text.contains("100 %  ")) {
+        assert!(tree(&to) == original);
+    }
+    let bars = terminal.bars();
+    assert!(bars.is_sorted_by_key(|(_, files, _)| *files), "{bars:?}");
+    assert!(bars.iter().all(|(_, files, found)| files <= found && *found <= 348), "{bars:?}");
+    assert!(bars.iter().any(|(_, files, _)| *files > 0), "{bars:?}");
+    let is_sized =
+        |text: &&str| text.contains(" %  ") && text.contains("iB") && text.contains("/s");
+    assert!(terminal.text.split('\r').any(|text| is_sized(&text)), "{:?}", terminal.text);
+    let (status, last) = terminal.end();
+    assert!(status.success(), "{status}: {last}");
+    assert!(last.starts_with("copied 248 files (") && last.contains("100 hard links"), "{last}");
+    assert!(tree(&to) == original);
+}
+
+#[test]
+fn the_bar_tells_of_files_that_failed() {
+    let place = scratch();
+    make_large(&place.path().join("from"), true);
+    fs::create_dir(place.path().join("to")).unwrap();
+    fs::write(place.path().join("to/small3-3"), "mine").unwrap();
+    let mut terminal = Terminal::new(&["--on-exists", "fail", "from", "to"], place.path());
+    let stopped =
+        stop_a_worker(&mut terminal.running, |_| true).expect("a worker is in the middle");
+    assert!(terminal.read(Duration::from_secs(30), |text| text.contains("1 failed")));
+    kill(stopped.worker, Signal::CONT);
+    let (status, last) = terminal.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(last.contains("\"from/small3-3\": it is there already\n"), "{last}");
+    assert!(last.contains("copied 247 files ("), "{last}");
+    assert!(last.ends_with("1 could not be copied\n"), "{last}");
+    assert_eq!(fs::read(place.path().join("to/small3-3")).unwrap(), b"mine");
+}
+
+#[test]
+fn after_ctrl_c_the_terminal_is_usable_and_nothing_partial_is_left() {
+    let place = scratch();
+    make_large(&place.path().join("from"), true);
+    let original = tree(&place.path().join("from"));
+    let to = place.path().join("to");
+    let mut terminal = Terminal::new(&["from", "to"], place.path());
+    let stopped =
+        stop_a_worker(&mut terminal.running, |_| true).expect("a worker is in the middle");
+    assert!(terminal.read(Duration::from_secs(30), |text| text.contains(" %  ")));
+    terminal.keyboard.write_all(b"\x03").unwrap();
+    // The terminal shows it as it is typed: by then the signal is sent.
+    assert!(terminal.read(Duration::from_secs(30), |text| text.contains("^C")));
+    kill(stopped.worker, Signal::CONT);
+    let (status, last) = terminal.end();
+    assert_eq!(status.signal(), Some(2));
+    assert!(last.ends_with("stopped; the same command goes on\n"), "{last}");
+    let there = tree(&to);
+    assert!(there.keys().all(|path| !is_temporary(path)) && there.len() < original.len());
+    assert_whole(&to, &original);
+    assert_eq!(run(&["from", "to"], place.path()).0, Some(0));
+    assert!(tree(&to) == original);
+}
+
+#[test]
+fn without_a_terminal_it_prints_plain_lines() {
+    let place = scratch();
+    make_large(&place.path().join("from"), true);
+    let mut copying = copier(&["from", "to"], place.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stopped = stop_a_worker(&mut copying, |_| true).expect("a worker is in the middle");
+    // It cannot end now, so it comes to say how far it is.
+    let mut stderr = copying.stderr.take().unwrap();
+    let mut said = String::new();
+    let mut buffer = [0; 256];
+    while !said.contains('\n') {
+        let length = stderr.read(&mut buffer).unwrap();
+        assert!(length > 0, "it ended without a line: {said}");
+        said += &String::from_utf8_lossy(&buffer[..length]);
+    }
+    kill(stopped.worker, Signal::CONT);
+    assert!(checks::run::ended(&mut copying).success());
+    stderr.read_to_string(&mut said).unwrap();
+    for line in said.lines() {
+        assert!(line.contains(" of 248 files  ") && line.contains("/s"), "{said}");
+        assert!(!line.contains(['\r', '\x1b']), "{said:?}");
+    }
 }

@@ -126,7 +126,7 @@ struct Display {
 impl Display {
     fn new() -> Self {
         let bar = ProgressBar::new(1000); // hidden by itself where standard error is no terminal
-        let style = ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg}");
+        let style = ProgressStyle::with_template("{bar:16} {percent:>3} %  {wide_msg}");
         bar.set_style(style.expect("a template that is right"));
         Self { bar, begun: Instant::now(), next_line: Duration::from_secs(1) }
     }
@@ -161,9 +161,12 @@ fn share(progress: &Progress) -> Option<f64> {
 }
 
 fn describe(progress: &Progress, elapsed: Duration) -> String {
-    let Progress { files, files_found, bytes, .. } = *progress;
+    let Progress { files, files_found, failed, bytes, .. } = *progress;
     let more = if progress.is_listed { "" } else { " or more" };
     let mut text = format!("{} of {}{more} files  ", HumanCount(files), HumanCount(files_found));
+    if failed > 0 {
+        text += &format!("{} failed  ", HumanCount(failed));
+    }
     text += &match progress.bytes_found {
         Some(found) => format!("{} of {}", HumanBytes(bytes), HumanBytes(found)),
         None => HumanBytes(bytes).to_string(),

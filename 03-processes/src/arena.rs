@@ -422,6 +422,7 @@ pub(crate) fn import<E: serde::de::Error>(id: RangeId) -> Result<Range, E> {
 }
 
 /// Forgets, on this thread, that a handle was gone.
+#[inline]
 pub(crate) fn forget_gone() {
     GONE.set(false);
 }

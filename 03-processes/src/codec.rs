@@ -89,8 +89,11 @@ pub(crate) fn encode<T: Serialize>(value: &T, to: &mut Vec<u8>) -> postcard::Res
 
 /// The value that `bytes`, all of them, encode.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<T> {
-    match postcard::take_from_bytes(bytes)? {
-        (value, []) => Ok(value),
-        _ => Err(postcard::Error::DeserializeBadEncoding),
+    let mut deserializer = postcard::Deserializer::from_bytes(bytes);
+    let value = T::deserialize(&mut deserializer)?;
+    if deserializer.finalize()?.is_empty() {
+        Ok(value)
+    } else {
+        Err(postcard::Error::DeserializeBadEncoding)
     }
 }

@@ -126,24 +126,30 @@ pub(crate) fn spins() -> u32 {
     })
 }
 
+/// The pauses before a look, where what is waited for may come at any moment.
+pub(crate) const SOON: u32 = 32;
+
 /// Looks for up to `spins` pauses whether `ready` holds; says whether it came to hold.
 ///
-/// The pauses between two looks grow from 32 to 64. Each look takes the cache line away from the one who is to change it, so
-/// looking seldom lets that one do several changes in a row.
+/// The first look comes after `pauses` pauses, each further one after twice as many. Each look takes the cache line away from the one who is
+/// to change it, so looking seldom lets that one do several changes in a row.
 #[inline]
-pub(crate) fn spin_until(spins: u32, mut ready: impl FnMut() -> bool) -> bool {
-    let (mut left, mut pauses) = (spins, 32);
+pub(crate) fn spin_until(spins: u32, pauses: u32, mut ready: impl FnMut() -> bool) -> bool {
+    let (mut left, mut next) = (spins, pauses);
     while left > 0 {
-        for _ in 0..pauses.min(left) {
-            std::hint::spin_loop();
-        }
+        pause(next.min(left));
         if ready() {
             return true;
         }
-        left = left.saturating_sub(pauses);
-        pauses = (pauses * 2).min(64);
+        left = left.saturating_sub(next);
+        next = pauses * 2;
     }
     ready()
+}
+
+/// Lets so many pauses of the processor pass.
+pub(crate) fn pause(pauses: u32) {
+    (0..pauses).for_each(|_| std::hint::spin_loop());
 }
 
 /// A word in shared memory to wait for and to ring: "something changed, look again".

@@ -103,11 +103,9 @@ impl Mapping {
     #[inline]
     fn at(&self, offset: usize, len: usize, align: usize) -> NonNull<u8> {
         let inside = offset.checked_add(len).is_some_and(|end| end <= self.len);
-        assert!(
-            inside && offset.is_multiple_of(align),
-            "{len} bytes at {offset} are not in a mapping of {}",
-            self.len
-        );
+        if !(inside && offset.is_multiple_of(align)) {
+            outside(offset, len, self.len);
+        }
         // SAFETY: `offset <= self.len`, so this stays inside the mapping (or at its very end).
         unsafe { self.ptr.add(offset) }
     }
@@ -146,30 +144,33 @@ impl Mapping {
             }
         }
         if !rest.is_empty() {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            self.word(to, words.len() / 8).store(u64::from_ne_bytes(last), Ordering::Relaxed);
+            let last = match bytes.last_chunk() {
+                // The last eight bytes as one word, less those that are written: quicker than to gather a few.
+                Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
+                None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            };
+            self.word(to, words.len() / 8).store(last.to_le(), Ordering::Relaxed);
         }
     }
 
-    /// Says that the bytes at `offset` will be written soon, so that the processor fetches their cache line for writing meanwhile. Changes
-    /// nothing; an offset outside is ignored.
+    /// Says that the cache lines which begin in `offsets` will be written soon, so that the processor fetches them for writing meanwhile.
+    /// Changes nothing; what is outside is ignored.
     #[inline]
-    pub(crate) fn will_write(&self, offset: usize) {
-        #[cfg(target_arch = "x86_64")]
-        if offset < self.len {
+    pub(crate) fn will_write(&self, offsets: std::ops::Range<usize>) {
+        let mut line = offsets.start.next_multiple_of(64);
+        while line < offsets.end.min(self.len) {
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: inside the mapping. The instruction is a hint: it changes no memory, cannot fault, and does nothing
             // on a processor that does not know it.
             unsafe {
                 std::arch::asm!(
                     "prefetchw [{}]",
-                    in(reg) self.ptr.as_ptr().add(offset),
+                    in(reg) self.ptr.as_ptr().add(line),
                     options(nostack, preserves_flags)
                 );
             }
+            line += 64;
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = offset;
     }
 
     /// Appends the `len` bytes at `offset`, a multiple of 8, to `to`.
@@ -202,6 +203,11 @@ impl Mapping {
         // SAFETY: inside the mapping and aligned to 8, as `place` is and as only the two callers above ask for it.
         unsafe { place.cast::<AtomicU64>().add(index).as_ref() }
     }
+}
+
+#[cold]
+fn outside(offset: usize, len: usize, mapped: usize) -> ! {
+    panic!("{len} bytes at {offset} are not in a mapping of {mapped}");
 }
 
 /// From how many bytes on [`move_bytes`] is faster than a loop over words.

@@ -267,7 +267,7 @@ impl Sender {
     }
 
     fn wait_spinning(&mut self) -> bool {
-        futex::spin_until(futex::spins(), || self.room() > 0)
+        futex::spin_until(futex::spins(), futex::SOON, || self.room() > 0)
     }
 
     /// How many bytes can be written now. A message takes its length, rounded up to a multiple of 8, and 8 more.
@@ -377,7 +377,7 @@ impl Receiver {
             if self.advance()? {
                 return Ok(&self.message);
             }
-            if futex::spin_until(spins, || {
+            if futex::spin_until(spins, futex::SOON, || {
                 self.shared.header().tail.load(Ordering::Relaxed) != self.head
             }) {
                 continue;

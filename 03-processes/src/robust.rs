@@ -90,6 +90,11 @@ impl RobustMutex {
         {
             return Some(guard);
         }
+        self.lock_late(deadline)
+    }
+
+    #[cold]
+    fn lock_late(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
         let Some(deadline) = deadline else { return Some(self.lock()) };
         self.spin();
         loop {
@@ -103,26 +108,36 @@ impl RobustMutex {
     }
 
     fn spin(&self) {
-        futex::spin_until(futex::spins() / 8, || self.held.load(Ordering::Relaxed) == 0);
+        futex::spin_until(futex::spins() / 8, futex::SOON, || {
+            self.held.load(Ordering::Relaxed) == 0
+        });
     }
 
-    /// What a locking call's result means. An owner that died leaves nothing to repair (see the module's head).
+    /// What a locking call's result means.
     #[inline]
     fn guard(&self, result: libc::c_int) -> Option<Guard<'_>> {
+        if result != 0 && !self.was_taken_over(result) {
+            return None;
+        }
+        self.held.store(1, Ordering::Relaxed);
+        Some(Guard { mutex: self, not_send: PhantomData })
+    }
+
+    /// Whether a locking call has taken the lock from an owner that died, which leaves nothing to repair (see the module's head).
+    #[cold]
+    fn was_taken_over(&self, result: libc::c_int) -> bool {
         match result {
-            0 => {}
             libc::EOWNERDEAD => {
                 // SAFETY: this thread holds the mutex in just the state this call is for.
                 let repaired = unsafe { libc::pthread_mutex_consistent(self.raw.get()) };
                 assert_eq!(repaired, 0, "a robust mutex whose owner died can be taken over");
+                true
             }
-            libc::EBUSY | libc::ETIMEDOUT => return None,
+            libc::EBUSY | libc::ETIMEDOUT => false,
             error => {
                 panic!("a process-shared mutex failed: {}", io::Error::from_raw_os_error(error))
             }
         }
-        self.held.store(1, Ordering::Relaxed);
-        Some(Guard { mutex: self, not_send: PhantomData })
     }
 }
 

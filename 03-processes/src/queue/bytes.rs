@@ -55,8 +55,13 @@ const RANGE_LEN: u64 = FIRST << RINGS;
 const CONTROL_LEN: usize = 4096;
 /// Rings up to this one (16 MiB) keep their memory when the queue leaves them. In tests only the first two do.
 const KEPT: usize = if cfg!(test) { 1 } else { 8 };
-/// How far ahead of an item's end the next cache lines to write are asked for.
-const AHEAD: usize = 128;
+/// How far ahead of an item, in bytes, the cache lines to write next are asked for.
+const AHEAD: usize = 256;
+/// A getter that found fewer items than this when it last looked is close behind the putters; it gives them so many pauses' lead.
+const CLOSE: u32 = 32;
+const LEAD: u32 = 64;
+/// A putter that waits for room looks for a quarter of the capacity, but not for more than this.
+const ROOM: u64 = 256;
 /// An item begins with its length, a marker is a word too.
 const PREFIX: u64 = 8;
 /// Set in a marker, whose other bits are the ring where the queue goes on.
@@ -90,7 +95,8 @@ shared_struct! {
     struct Side {
         /// Sequence number (from bit 2), `CLOSED`, `WAITING`.
         word: AtomicU32,
-        unused: AtomicU32,
+        /// How many items the getters found when they last looked. A hint.
+        found: AtomicU32,
         /// The state, twice: which counts is the sequence number's parity.
         position: [AtomicU64; 2],
         count: [AtomicU64; 2],
@@ -162,23 +168,27 @@ impl Side {
     }
 
     /// Sleeps until this side's state is no longer the one of `seen`, or `give_up` holds, or the deadline. The caller holds the
-    /// other side's lock, so there is one sleeper at the most. When it has looked for a while in vain, it does `before_sleep`.
+    /// other side's lock, so there is one sleeper at the most. Before it sleeps it looks for a while whether there have been
+    /// `worth` changes, or at the end of that one; if there was none, it does `before_sleep`.
     fn wait_for_change(
         &self,
         seen: State,
+        worth: u32,
         deadline: Option<Instant>,
         give_up: impl Fn(u32) -> bool,
         before_sleep: impl FnOnce(),
     ) {
-        let changed = |word: u32| word / STEP != seen.word / STEP || give_up(word);
-        if futex::spin_until(futex::spins(), || changed(self.word.load(Ordering::Relaxed))) {
+        let changes = |word: u32| word.wrapping_sub(seen.word & !(STEP - 1)) / STEP;
+        let changed = |word: u32, worth| changes(word) >= worth || give_up(word);
+        let look = || changed(self.word.load(Ordering::Relaxed), worth);
+        if futex::spin_until(futex::spins(), worth.max(futex::SOON), look) {
             return;
         }
         before_sleep();
         let word = self.word.fetch_or(WAITING, Ordering::SeqCst) | WAITING;
         failpoint("wait: announced");
         // The bit stays set if this process is killed or gives up: it costs the next change a system call, no more.
-        if !changed(word) {
+        if !changed(word, 1) {
             futex::wait(&self.word, word, deadline);
             failpoint("wait: woken");
         }
@@ -341,6 +351,23 @@ impl ByteQueue {
             return Err(PutFailure::Full);
         };
         failpoint("put: locked");
+        if !closing()
+            && let Ok(()) = self.put_locked(bytes)?
+        {
+            drop(guard);
+            failpoint("put: unlocked");
+            return Ok(());
+        }
+        self.put_patiently(guard, bytes, wait)
+    }
+
+    /// Puts under the putters' lock as soon as there is room.
+    #[cold]
+    fn put_patiently(&self, guard: Guard<'_>, bytes: &[u8], wait: Wait) -> Result<(), PutFailure> {
+        let control = self.control();
+        let closing = || control.settings.closing.load(Ordering::SeqCst) != 0;
+        // As long as much is in the queue, nobody misses an item: so look seldom, and then put many.
+        let worth = (self.capacity() / 4).clamp(1, ROOM) as u32;
         loop {
             if closing() {
                 self.finish_closing(&guard);
@@ -356,7 +383,7 @@ impl ByteQueue {
             };
             match wait {
                 Wait::Until(deadline) if !futex::is_past(deadline) => {
-                    control.get.wait_for_change(full, deadline, |_| closing(), || {});
+                    control.get.wait_for_change(full, worth, deadline, |_| closing(), || {});
                 }
                 _ => return Err(PutFailure::Full),
             }
@@ -438,8 +465,9 @@ impl ByteQueue {
             memory.write(0, second);
         }
         failpoint("put: item written");
-        // The getters have read there, a round ago: the next put would wait for the line.
-        memory.will_write(at + bytes.len() + AHEAD);
+        // The getters have read there, a round ago: a put to come would wait for the lines.
+        let next = offset + AHEAD;
+        memory.will_write(next..next + (needed as usize).min(AHEAD));
         if ring != ring_of(state.position) {
             let old = ring_of(state.position);
             let memory = self.ring(old).map_err(PutFailure::System)?;
@@ -473,8 +501,24 @@ impl ByteQueue {
             });
         };
         failpoint("get: locked");
+        if let Ok(()) = self.get_locked(to, wait)? {
+            drop(guard);
+            failpoint("get: unlocked");
+            return Ok(());
+        }
+        self.get_patiently(guard, to, wait)
+    }
+
+    /// Gets under the getters' lock as soon as there is an item.
+    #[cold]
+    fn get_patiently(
+        &self,
+        guard: Guard<'_>,
+        to: &mut Vec<u8>,
+        wait: Wait,
+    ) -> Result<(), GetFailure> {
         loop {
-            let putters = match self.get_locked(to)? {
+            let putters = match self.get_locked(to, Wait::Not)? {
                 Ok(()) => {
                     drop(guard);
                     failpoint("get: unlocked");
@@ -488,8 +532,9 @@ impl ByteQueue {
             }
             match wait {
                 Wait::Until(deadline) if !futex::is_past(deadline) => {
-                    control.put.wait_for_change(
+                    self.control().put.wait_for_change(
                         putters,
+                        1,
                         deadline,
                         |word| word & CLOSED != 0,
                         || self.give_back_if_empty(),
@@ -502,12 +547,18 @@ impl ByteQueue {
 
     /// Gets under the getters' lock; when there is nothing, the putters' state that says so.
     #[inline]
-    fn get_locked(&self, to: &mut Vec<u8>) -> Result<Result<(), State>, GetFailure> {
+    fn get_locked(&self, to: &mut Vec<u8>, wait: Wait) -> Result<Result<(), State>, GetFailure> {
         let control = self.control();
         let side = &*control.get;
         let state = side.mine();
         if state.count == side.seen_count.load(Ordering::Relaxed) {
+            // Items come, but few at each look, and every look keeps a putter waiting for the line: let some more come.
+            let is_close = (2..CLOSE).contains(&side.found.load(Ordering::Relaxed));
+            if is_close && matches!(wait, Wait::Until(_)) {
+                futex::pause(LEAD.min(futex::spins()));
+            }
             let putters = control.put.theirs();
+            side.found.store((putters.count - state.count) as u32, Ordering::Relaxed);
             if putters.count == state.count {
                 return Ok(Err(putters));
             }

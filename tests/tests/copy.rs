@@ -278,7 +278,12 @@ fn workers(copying: &Child) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{}/task", copying.id())).into_iter().flatten();
     let children = threads.flatten().map(|thread| thread.path().join("children"));
     let children: String = children.filter_map(|list| fs::read_to_string(list).ok()).collect();
-    children.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+    // Until it has become a program of its own, a child has its parent's memory and files, and its parent waits for it.
+    let is_worker = |id: &u32| {
+        let name = fs::read_to_string(format!("/proc/{id}/comm"));
+        name.is_ok_and(|name| name.starts_with("PoolWorker"))
+    };
+    children.split_whitespace().filter_map(|id| id.parse().ok()).filter(is_worker).collect()
 }
 
 /// A worker process that has been stopped (SIGSTOP) half-way through a file.

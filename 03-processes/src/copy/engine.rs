@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use rustix::fs::syncfs;
 use serde::{Deserialize, Serialize};
 
-use super::parcel::{BUDGET, NAMES, Outcome, Parcel, Settings};
+use super::parcel::{BUDGET, Ground, NAMES, Outcome, Parcel, Settings};
 use super::place::{self, Place, join};
 use super::slots::Slots;
 use super::walk::{Root, Walker};
-use super::worker::Copier;
+use super::worker::{Copier, FOLDER};
 use super::{CopyError, Failure, Model, Options, Progress, Summary, links};
 use crate::pool::{Pool, TaskError};
 use crate::sync::lock;
@@ -439,8 +439,7 @@ impl<'a> Engine<'a> {
     /// Has a worker process copy these parcels; again, if it dies.
     fn send(&self, slot: usize, bundle: &[Arc<Pending>]) -> Vec<Outcome> {
         let parcels = bundle.iter().map(|pending| pending.parcel.clone()).collect();
-        let pool = self.pool.get().expect("its workers are ready");
-        match pool.options().may_run_again().apply(work, Task { slot, parcels }) {
+        match self.apply(slot, parcels) {
             Ok(outcomes) => outcomes,
             // It killed three workers, or none can be had. One of them may be to blame for it; the others are not lost.
             Err(_) if bundle.len() > 1 => {
@@ -448,25 +447,73 @@ impl<'a> Engine<'a> {
                 alone.flat_map(|(slot, pending)| self.send(slot, pending)).collect()
             }
             Err(error) => {
-                let lost = (slot..).zip(bundle);
-                lost.map(|(slot, lost)| self.lost(slot, &lost.parcel, &error)).collect()
+                let all = (slot..).zip(bundle);
+                all.map(|(slot, pending)| self.one_by_one(slot, &pending.parcel, &error)).collect()
             }
         }
     }
 
-    /// What is to be said of a parcel that nobody can finish: what is not done is lost, and what the dead left is deleted.
-    fn lost(&self, slot: usize, parcel: &Parcel, error: &TaskError) -> Outcome {
+    fn apply(&self, slot: usize, parcels: Vec<Parcel>) -> Result<Vec<Outcome>, TaskError> {
+        let pool = self.pool.get().expect("its workers are ready");
+        pool.options().may_run_again().apply(work, Task { slot, parcels })
+    }
+
+    /// Has each name of a parcel that its workers died of copied by itself: so only the one to blame is lost, and what the dead left is deleted.
+    fn one_by_one(&self, slot: usize, parcel: &Parcel, error: &TaskError) -> Outcome {
+        self.sweep(parcel);
+        let progress = self.slots.slot(slot);
+        let names = 0..parcel.names().count();
+        let done: Vec<bool> = names.clone().map(|at| progress.is_done(at)).collect();
+        let renaming: Vec<bool> = names.map(|at| progress.was_renaming(at)).collect();
+        let folder_renaming = progress.was_renaming(FOLDER);
+        let alone = |part: Parcel, is_done: bool, renaming: Option<usize>| {
+            progress.reset();
+            if is_done {
+                progress.mark_done(0);
+            }
+            if let Some(position) = renaming {
+                progress.begin(); // by the dead
+                progress.mark_renaming(position);
+            }
+            let outcome = self.apply(slot, vec![part]);
+            self.sweep(parcel);
+            outcome.map(|mut outcomes| outcomes.pop().unwrap_or_default())
+        };
+
+        let mut all = Outcome::default();
+        if parcel.ground == Ground::Unmade && !done.contains(&true) {
+            let folder = Parcel { names: Vec::new(), ..parcel.clone() };
+            let made = alone(folder, false, folder_renaming.then_some(FOLDER));
+            all.add(0, made.unwrap_or_default());
+        }
+        let is_to_blame = done.len() == 1 && !done[0];
+        for (at, part) in parcel.split(0, 1).into_iter().enumerate() {
+            let lost = |error: &TaskError| {
+                let failure = (0, format!("no worker could copy it: {error}"));
+                Outcome { failures: vec![failure], ..Outcome::default() }
+            };
+            let renaming = (renaming[at] || folder_renaming).then_some(0);
+            let outcome = if is_to_blame {
+                lost(error)
+            } else {
+                alone(part, done[at], renaming).unwrap_or_else(|error| lost(&error))
+            };
+            all.add(at, outcome);
+            if all.rest.is_some() {
+                break;
+            }
+        }
+        all
+    }
+
+    /// Deletes what dead workers left of a parcel.
+    fn sweep(&self, parcel: &Parcel) {
         let mut target = Place::default();
         for folder in [&parcel.folder[..], place::parent(&parcel.folder).0] {
             if let Ok(folder) = target.open(&parcel.target, folder) {
                 let _ = place::sweep(folder, Some(&format!("{}-{}", self.prefix(), parcel.id)));
             }
         }
-        let slot = self.slots.slot(slot);
-        let all = 0..parcel.names().count();
-        let (done, lost): (Vec<usize>, Vec<usize>) = all.partition(|at| slot.is_done(*at));
-        let failures = lost.into_iter().map(|at| (at, format!("no worker could copy it: {error}")));
-        Outcome { files: done.len() as u64, failures: failures.collect(), ..Outcome::default() }
     }
 
     /// A parcel has come back.

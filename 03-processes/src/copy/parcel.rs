@@ -89,6 +89,19 @@ impl Outcome {
     pub(super) fn nothing_done() -> Self {
         Self { rest: Some(0), ..Self::default() }
     }
+
+    /// Adds what became of a part of the parcel, which began at position `at`.
+    pub(super) fn add(&mut self, at: usize, part: Outcome) {
+        self.files += part.files;
+        self.bytes += part.bytes;
+        self.folders += part.folders;
+        self.others += part.others;
+        self.skipped += part.skipped;
+        self.failures.extend(part.failures.into_iter().map(|(n, text)| (at + n, text)));
+        self.linked.extend(part.linked.into_iter().map(|(n, inode)| (at + n, inode)));
+        self.rest = part.rest.map(|n| at + n);
+        self.full |= part.full;
+    }
 }
 
 /// What a worker has to know besides its parcels.

@@ -30,7 +30,7 @@ const SHORT: u64 = 16 << 10;
 /// Files longer than this are looked at once more when they are copied: they may have changed meanwhile.
 const LOOK_AGAIN: u64 = 64 << 10;
 /// A position that no file has: the folder itself.
-const FOLDER: usize = NAMES;
+pub(super) const FOLDER: usize = NAMES;
 /// How often a file that changes while it is copied is copied.
 const ATTEMPTS: u32 = 3;
 

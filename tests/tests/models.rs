@@ -10,7 +10,7 @@ use shuttle::{
     scheduler::{DfsScheduler, RandomScheduler},
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
-        atomic::{AtomicI64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
     },
     thread,
 };
@@ -288,5 +288,136 @@ fn bounded_queue_that_trusts_a_wake_up_is_found() {
 #[test]
 fn bounded_queue_that_wakes_one_is_found() {
     let said = found_wrong(|| producers_and_consumers(true, false));
+    assert!(said.contains("deadlock"), "{said}");
+}
+
+/// 4_4_from_scratch: its queue of what is ready, a task's waker, and the loop that runs it. One task, which waits for what
+/// other threads bring.
+struct Executor {
+    queue: Mutex<VecDeque<u64>>,
+    filled: Condvar,
+    /// The waker's: whether the task's number is in the queue already.
+    queued: AtomicBool,
+    /// How many things have come that the task waits for.
+    came: AtomicI64,
+    polls: AtomicI64,
+}
+
+/// When the loop takes the mark from a task's waker that says it is queued.
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    /// Before it polls the task: a wake that comes meanwhile counts for the next time.
+    Before,
+    /// After it: such a wake finds the mark still there, and is lost.
+    After,
+    /// There is no mark: each wake is another poll.
+    Never,
+}
+
+impl Executor {
+    const TASK: u64 = 7;
+
+    /// `TaskWaker::wake`.
+    fn wake(&self, mark: Mark) {
+        if mark == Mark::Never || !self.queued.swap(true, SeqCst) {
+            self.queue.lock().unwrap().push_back(Self::TASK);
+            self.filled.notify_one();
+        }
+    }
+
+    /// `Executor::next_ready`, without timers.
+    fn next_ready(&self) -> u64 {
+        let mut queue = self.queue.lock().unwrap();
+        loop {
+            if let Some(number) = queue.pop_front() {
+                return number;
+            }
+            queue = self.filled.wait(queue).unwrap();
+        }
+    }
+
+    /// `Executor::run`: until the task, which is ready when `all` have come, has ended.
+    fn run(&self, all: i64, mark: Mark) {
+        loop {
+            assert_eq!(self.next_ready(), Self::TASK);
+            if mark == Mark::Before {
+                self.queued.store(false, SeqCst);
+            }
+            self.polls.fetch_add(1, SeqCst);
+            if self.came.load(SeqCst) == all {
+                return;
+            }
+            if mark == Mark::After {
+                self.queued.store(false, SeqCst);
+            }
+        }
+    }
+}
+
+/// A task that waits for so many things, each of which a thread brings and wakes it for, beside the executor's own thread.
+fn executor(things: i64, mark: Mark) {
+    let executor = Arc::new(Executor {
+        queue: Mutex::default(),
+        filled: Condvar::new(),
+        queued: AtomicBool::new(false),
+        came: AtomicI64::new(0),
+        polls: AtomicI64::new(0),
+    });
+    executor.wake(mark); // it is spawned
+    let bring = |_| {
+        let executor = Arc::clone(&executor);
+        thread::spawn(move || {
+            executor.came.fetch_add(1, SeqCst);
+            executor.wake(mark);
+        })
+    };
+    let bringing: Vec<_> = (0..things).map(bring).collect();
+    executor.run(things, mark);
+    bringing.into_iter().for_each(|thread| thread.join().unwrap());
+    // What is left in the queue is the number of a task that has ended: at most once, since its mark is set.
+    let left = executor.queue.lock().unwrap().len();
+    assert!(left <= 1, "queued more than once");
+    assert!(executor.polls.load(SeqCst) <= 1 + things, "polled more often than woken");
+}
+
+/// 4_4_from_scratch: no wake is lost, whenever it comes, and none counts twice.
+#[test]
+fn executor_passes() {
+    every_interleaving(|| executor(1, Mark::Before));
+    check_random(|| executor(2, Mark::Before), 5000);
+}
+
+/// 4_4_from_scratch, got wrong: the mark is taken away after the poll. A wake between the task's look and that finds the mark,
+/// does nothing, and the executor sleeps for ever.
+#[test]
+fn executor_that_clears_the_mark_after_the_poll_is_found() {
+    let said = found_wrong(|| executor(1, Mark::After));
+    assert!(said.contains("deadlock"), "{said}");
+}
+
+/// 4_4_from_scratch, got wrong: no mark, so a task is queued as often as it is woken.
+#[test]
+fn executor_that_queues_each_wake_is_found() {
+    let said = found_wrong(|| executor(2, Mark::Never));
+    assert!(said.contains("queued more than once"), "{said}");
+}
+
+/// 4_4_from_scratch, got wrong: it looks into the queue and goes to sleep in two steps, so that a wake between them wakes nobody.
+#[test]
+fn executor_that_sleeps_without_the_lock_is_found() {
+    let said = found_wrong(|| {
+        let shared = Arc::new((Mutex::new(VecDeque::<u64>::new()), Condvar::new()));
+        let waker = Arc::clone(&shared);
+        let waking = thread::spawn(move || {
+            waker.0.lock().unwrap().push_back(Executor::TASK);
+            waker.1.notify_one();
+        });
+        let is_empty = shared.0.lock().unwrap().is_empty(); // the lock is given back here
+        if is_empty {
+            drop(shared.1.wait(shared.0.lock().unwrap()).unwrap());
+        }
+        assert_eq!(shared.0.lock().unwrap().pop_front(), Some(Executor::TASK));
+        waking.join().unwrap();
+    });
     assert!(said.contains("deadlock"), "{said}");
 }

@@ -17,13 +17,24 @@
 //! c slept 4
 //! c spawned d, which runs
 //! 4 tasks, polled 8 times; [..] ticks on the clock, [..] % of them on the processor
+//!
+//! one that waits [..] heap, bytes  stack and kernel [..] together
+//! iterator [..]
+//! generator [..]
+//! async task [..]
+//! coroutine with a stack [..]
+//! thread [..]
 //! ```
 
 mod executor;
+mod idle;
 
 use executor::Executor;
 use std::{cell::Cell, future::poll_fn, pin::pin, rc::Rc, time::Instant};
-use util::{measure, tick, timeline};
+use util::{heap, measure, tick, timeline};
+
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
 
 fn main() {
     let _timeline = timeline::start();
@@ -58,6 +69,9 @@ fn main() {
     );
     // Once at first, and once for each nap: nobody was asked for nothing. (And `d` once, uncounted.)
     assert_eq!(polls.get(), 3 + 4);
+
+    // What it costs to be one that waits: the saved state, and where a stack is kept for it, that.
+    println!("\n{}", idle::table());
 }
 
 /// The same task, which counts how often it is polled.

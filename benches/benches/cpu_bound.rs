@@ -58,7 +58,6 @@ fn main() {
     let threads = runtime::Builder::new_multi_thread().worker_threads(workers).build().unwrap();
     let mut group = criterion.benchmark_group("cpu_bound");
     group.throughput(criterion::Throughput::Elements(1));
-    group.sample_size(20);
 
     group.bench_function("serial", |b| {
         b.iter(|| assert_eq!((0..PARTS).map(|i| count_primes(part(i))).sum::<usize>(), PRIMES));

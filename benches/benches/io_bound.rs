@@ -1,4 +1,4 @@
-//! IO-bound work: 64 requests to a local server that answers each after 5 ms. So one after the other takes 320 ms, and all at once 5.
+//! IO-bound work: 32 requests to a local server that answers each after 5 ms. So one after the other takes 160 ms, and all at once 5.
 //!
 //! Measured: from the first request to the last answer, a connection each. Threads are started within the time; the pools, rayon's threads and the
 //! runtimes before. The answers' sum is asserted. The server is a process of its own on the same machine, and what it needs counts for all ways. Left
@@ -14,10 +14,10 @@ use std::{net::SocketAddr, thread, time::Duration};
 use tokio::runtime::{self, Runtime};
 use util::work::ask;
 
-const REQUESTS: u32 = 64;
+const REQUESTS: u32 = 32;
 const DELAY: Duration = Duration::from_millis(5);
 /// Of the squares below `REQUESTS`.
-const SUM: u64 = 85_344;
+const SUM: u64 = 10_416;
 
 fn by_tasks(runtime: &Runtime, address: SocketAddr) -> u64 {
     runtime.block_on(async {
@@ -38,7 +38,7 @@ fn main() {
     let address = server.address;
     let mut group = criterion.benchmark_group("io_bound");
     group.throughput(Throughput::Elements(REQUESTS.into()));
-    group.sample_size(20);
+    group.sample_size(10);
 
     group.bench_function("serial", |b| {
         b.iter(|| assert_eq!((0..REQUESTS).map(|n| ask(address, n).unwrap()).sum::<u64>(), SUM));

@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_curve_that_broke_has_a_cross() {
         let took = |units| Point { units, outcome: Outcome::Took(vec![0.1]) };
-        let broke = Point { units: 100, outcome: Outcome::Broke("no more".into()) };
+        let broke = Point { units: 100, outcome: Outcome::Broke(Default::default()) };
         let all = Curves::from([("thread".into(), vec![took(1), took(10), broke])]);
         let svg = curves("start", &all, Language::Chinese);
         assert_eq!(svg.matches("class=\"broke\"").count(), 1);

@@ -1,18 +1,23 @@
 //! The notes' claims that can be measured, one a row, and the rule by which each holds or does not.
 //!
-//! The rule is the same for all that compare two ways, *more* and *less*, by their samples of one run. `r` is the ratio of the medians; the
-//! quartiles say how far it can be trusted: `low` is more's lower quartile by less's upper one, `high` the other way round.
+//! The rule is the same for all that compare two ways, *more* and *less*. They are measured in turns, in rounds ([`crate::rounds`]); a round's ratio is
+//! that of the best samples of each: what disturbs makes a sample longer, never shorter, so the best one is what comes back from run to run, where the
+//! median depends on which of two processors a thread happened to be woken on. `r` is the median of the rounds' ratios, `low` and `high` are their quartiles.
 //!
 //! - *holds*: `r` is at least what the claim asks for, and `low` is still above what would refute it.
 //! - *does not hold*: `r` is at most what refutes it, and `high` is still below what it asks for.
 //! - *cannot tell here*: neither, or not measured, or too few processors.
 //!
 //! What a claim asks for and what refutes it stand apart (1.5 and 1.1, say), and between them lies what one run finds and the next one does not. So
-//! two runs give the same verdict unless the machine's noise is as large as the difference.
+//! two runs give the same verdict unless the machine's noise is as large as the difference. Where it may have been, because other programs had the processors
+//! while most rounds of a question were measured, a verdict has to be the same for a ratio three times larger and three times smaller ([`BUSY`]): a claim
+//! that holds by far still does, the others cannot be told, and none is turned into its contrary.
 
 use crate::{
     language::{Language, Text, digits, text, time},
+    python,
     results::{Results, Sample, Unit},
+    rounds::Rounds,
 };
 
 /// Whether a claim holds.
@@ -60,6 +65,10 @@ pub const MORE: Bounds = Bounds { holds: 1.5, fails: 1.1 };
 pub const FAR_MORE: Bounds = Bounds { holds: 5.0, fails: 2.0 };
 /// "Speeds up", by two processors or more.
 pub const FASTER: Bounds = Bounds { holds: 1.4, fails: 1.15 };
+
+/// If the machine was busy, a verdict has to be the same for a ratio so many times larger and so many times smaller. Who shares a processor with two
+/// others is slowed down that much.
+pub const BUSY: f64 = 3.0;
 
 /// How a claim is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -465,6 +474,14 @@ impl Finding {
         Finding { verdict: Verdict::CannotTell, value: f64::NAN, found }
     }
 
+    fn on_a_busy_machine(mut self, is_busy: bool) -> Finding {
+        if is_busy {
+            self.found[0] += "; the machine was busy";
+            self.found[1] += "；当时机器繁忙";
+        }
+        self
+    }
+
     /// What was found, in `language`.
     pub fn found(&self, language: Language) -> &str {
         language.of(&self.found[0], &self.found[1])
@@ -491,11 +508,66 @@ pub fn verdict((low, median, high): (f64, f64, f64), bounds: Bounds) -> Verdict 
     }
 }
 
-/// `more` by `less`: by the quartiles that bring it down, the medians, the quartiles that bring it up. What was measured as nothing
-/// counts as the least that could be seen (one byte, a tenth of a nanosecond).
+/// The same; on a machine that was busy only what noise cannot have done.
+///
+/// ```
+/// use benches::claims::{FAR_MORE, Verdict, judge};
+///
+/// assert_eq!(judge((90.0, 100.0, 110.0), FAR_MORE, true), Verdict::Holds);
+/// assert_eq!(judge((9.0, 10.0, 11.0), FAR_MORE, true), Verdict::CannotTell);
+/// assert_eq!(judge((9.0, 10.0, 11.0), FAR_MORE, false), Verdict::Holds);
+/// ```
+pub fn judge(ratio: (f64, f64, f64), bounds: Bounds, is_busy: bool) -> Verdict {
+    let times = |by: f64| verdict((ratio.0 * by, ratio.1 * by, ratio.2 * by), bounds);
+    if is_busy && times(BUSY) != times(1.0 / BUSY) {
+        return Verdict::CannotTell;
+    }
+    times(1.0)
+}
+
+/// What counts of a way: the best of each round; all samples if it was measured once, by a benchmark alone.
+struct Counted {
+    sample: Sample,
+    in_rounds: bool,
+    is_busy: bool,
+}
+
+/// What is missing is the error.
+fn counted(results: &Results, name: &'static str) -> Result<Counted, &'static str> {
+    let all = results.get(name).ok_or(name)?;
+    Ok(match results.rounds_of(name) {
+        Some(rounds) => {
+            let values = rounds.counted().filter_map(|round| Some(round.samples.get(name)?.best()));
+            let sample = Sample { unit: all.unit, values: values.collect() };
+            Counted { sample, in_rounds: true, is_busy: rounds.is_busy() }
+        }
+        None => Counted { sample: all.clone(), in_rounds: false, is_busy: false },
+    })
+}
+
+impl Counted {
+    /// `low`, `r` and `high` of [the rule](self).
+    fn ratio_to(&self, less: &Counted) -> (f64, f64, f64) {
+        let (these, those) = (&self.sample.values, &less.sample.values);
+        if !(self.in_rounds && less.in_rounds && these.len() == those.len()) {
+            return ratio_of(&self.sample, &less.sample);
+        }
+        let ratio = |(more, less): (&f64, &f64)| ratio_of_values(*more, *less, self.sample.unit);
+        let ratios = Sample::seconds(these.iter().zip(those).map(ratio));
+        let (low, high) = ratios.quartiles();
+        (low, ratios.median(), high)
+    }
+}
+
+/// What was measured as nothing counts as the least that could be seen (one byte, a tenth of a nanosecond).
+fn ratio_of_values(more: f64, less: f64, unit: Unit) -> f64 {
+    let least = if unit == Unit::Seconds { 1e-10 } else { 1.0 };
+    more.max(least) / less.max(least)
+}
+
+/// `more` by `less`: by the quartiles that bring it down, the medians, the quartiles that bring it up.
 pub fn ratio_of(more: &Sample, less: &Sample) -> (f64, f64, f64) {
-    let least = if more.unit == Unit::Seconds { 1e-10 } else { 1.0 };
-    let ratio = |a: f64, b: f64| a.max(least) / b.max(least);
+    let ratio = |a: f64, b: f64| ratio_of_values(a, b, more.unit);
     let (a, b) = (more.quartiles(), less.quartiles());
     (ratio(a.0, b.1), ratio(more.median(), less.median()), ratio(a.1, b.0))
 }
@@ -522,9 +594,10 @@ impl Claim {
         let mut finding = match measure.find(results) {
             Ok(finding) => finding,
             Err(name) => match results.why_missing(name) {
-                Some(why) => {
-                    Finding::cannot_tell(format!("not measured: {why}"), format!("未测量：{why}"))
-                }
+                Some(why) => Finding::cannot_tell(
+                    format!("not measured: {why}"),
+                    format!("未测量：{}", python::in_chinese(why)),
+                ),
                 None => Finding::cannot_tell(
                     format!("not measured: there is no `{name}`"),
                     format!("未测量：没有 `{name}`"),
@@ -544,44 +617,48 @@ impl Measure {
         let get = |name| results.get(name).ok_or(name);
         Ok(match *self {
             Measure::Ratio { more, less, bounds } => {
-                let (more, less) = (get(more)?, get(less)?);
-                let (low, median, high) = ratio_of(more, less);
+                let (more, less) = (counted(results, more)?, counted(results, less)?);
+                let ratio = more.ratio_to(&less);
+                let median = |of: &Counted| amount(&of.sample, of.sample.median());
                 let is = format!(
                     "{} / {} = {} × ({}–{})",
-                    amount(more, more.median()),
-                    amount(less, less.median()),
-                    digits(median),
-                    digits(low),
-                    digits(high)
+                    median(&more),
+                    median(&less),
+                    digits(ratio.1),
+                    digits(ratio.0),
+                    digits(ratio.2)
                 );
                 Finding {
-                    verdict: verdict((low, median, high), bounds),
-                    value: median,
+                    verdict: judge(ratio, bounds, more.is_busy),
+                    value: ratio.1,
                     found: [is.clone(), is],
                 }
+                .on_a_busy_machine(more.is_busy)
             }
             Measure::Rate { way, a_second } => {
-                let sample = get(way)?;
-                let (low, high) = sample.quartiles();
-                let rate = |seconds: f64| 1.0 / seconds / a_second;
+                let way = counted(results, way)?;
+                let (low, high) = way.sample.quartiles();
+                let seconds = way.sample.median();
+                let times = |seconds: f64| 1.0 / seconds / a_second;
                 let bounds = Bounds { holds: 1.0, fails: 0.5 };
-                let median = rate(sample.median());
-                let millions = digits(1e-6 / sample.median());
+                let millions = digits(1e-6 / seconds);
                 Finding {
-                    verdict: verdict((rate(high), median, rate(low)), bounds),
-                    value: 1.0 / sample.median(),
+                    verdict: judge((times(high), times(seconds), times(low)), bounds, way.is_busy),
+                    value: 1.0 / seconds,
                     found: [
-                        format!("{}, {millions} million a second", time(sample.median())),
-                        format!("{}，每秒 {millions} 百万次", time(sample.median())),
+                        format!("{}, {millions} million a second", time(seconds)),
+                        format!("{}，每秒 {millions} 百万次", time(seconds)),
                     ],
                 }
+                .on_a_busy_machine(way.is_busy)
             }
             Measure::About { way, value } => {
                 let sample = get(way)?;
+                let is_busy = results.rounds_of(way).is_some_and(Rounds::is_busy);
                 // How far off, whichever way: the farther, the less it holds.
                 let off = |is: f64| (is / value).max(value / is);
-                let median = off(sample.median());
-                let verdict = match median {
+                let verdict = match off(sample.median()) {
+                    _ if is_busy => Verdict::CannotTell,
                     m if m <= 2.0 => Verdict::Holds,
                     m if m >= 3.0 => Verdict::DoesNotHold,
                     _ => Verdict::CannotTell,
@@ -594,6 +671,7 @@ impl Measure {
                     amount(sample, high)
                 );
                 Finding { verdict, value: sample.median(), found: [is.clone(), is] }
+                    .on_a_busy_machine(is_busy)
             }
             Measure::Ever { way } => {
                 let sample = get(way)?;
@@ -712,7 +790,7 @@ mod tests {
         assert_eq!(finding.found[0], "not measured: there is no `python/switch/thread`");
         results.miss("python", "no python3");
         let finding = claim("switch").with_python(&results, 2);
-        assert_eq!(finding.found[0], "not measured: no python3");
+        assert_eq!(finding.found, ["not measured: no python3", "未测量：没有 python3"]);
         assert_eq!(finding.verdict, Verdict::CannotTell);
     }
 

@@ -5,7 +5,7 @@ use crate::{
     results::{read_json, target, write_json},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, fmt::Display, fs, io, path::Path};
 
 /// The file in `report/` that the curves of all questions are in, one beside the other.
 pub const FILE: &str = "curves.json";
@@ -16,10 +16,10 @@ pub const FILE: &str = "curves.json";
 pub enum Outcome {
     /// Seconds for all units, several times.
     Took(Vec<f64>),
-    /// It broke, and this is what was said.
-    Broke(String),
+    /// It broke, and this is why.
+    Broke(Both),
     /// It was not tried, for this reason.
-    NotTried(String),
+    NotTried(Both),
 }
 
 /// One point of a curve.
@@ -30,6 +30,9 @@ pub struct Point {
     /// What became of it.
     pub outcome: Outcome,
 }
+
+/// The same words in English and in Chinese.
+pub type Both = [String; 2];
 
 /// The curves of one question, by way.
 pub type Curves = BTreeMap<String, Vec<Point>>;
@@ -96,35 +99,93 @@ pub fn write(question: &str, curves: Curves) -> io::Result<()> {
     write_json(&target().join("report").join(FILE), &all)
 }
 
-/// Why it broke: what the system said, with the limit of this machine that is behind it.
-pub fn explain(said: &str) -> String {
-    let limit = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned());
-    let reason = if said.contains("os error 24") {
-        format!("descriptors: a process may have {} open", open_files().unwrap_or("so many".into()))
-    } else if said.contains("os error 23") {
-        format!(
-            "descriptors of the whole system: {}",
-            limit("/proc/sys/fs/file-max").unwrap_or_default()
-        )
-    } else if said.contains("os error 11") {
-        format!(
-            "threads: kernel.pid_max is {}, kernel.threads-max {}, and vm.max_map_count {}; a container's limit may be lower",
-            limit("/proc/sys/kernel/pid_max").unwrap_or_default(),
-            limit("/proc/sys/kernel/threads-max").unwrap_or_default(),
-            limit("/proc/sys/vm/max_map_count").unwrap_or_default()
-        )
-    } else if said.contains("os error 12") || said.contains("signal: 9") {
-        format!(
-            "memory, or mappings: vm.max_map_count is {}",
-            limit("/proc/sys/vm/max_map_count").unwrap_or_default()
-        )
-    } else if said.contains("os error 99") {
-        let range = limit("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-        format!("ports: a client has those from {}", range.replace(char::is_whitespace, " to "))
-    } else {
-        return said.into();
+/// What stands between the system's words and how many there were by then.
+const AFTER: &str = ", after ";
+
+/// The system's words, and how many there were when it said them: as [`explain`] expects it.
+pub fn after(said: impl Display, done: usize) -> String {
+    format!("{said}{AFTER}{done}")
+}
+
+/// What the system says by its number, in Chinese; the words of what we say ourselves.
+const CHINESE: &[(&str, &str)] = &[
+    ("os error 11", "资源暂时不可用"),
+    ("os error 12", "无法分配内存"),
+    ("os error 23", "系统中打开的文件过多"),
+    ("os error 24", "打开的文件过多"),
+    ("os error 99", "无法分配所请求的地址"),
+    ("os error 104", "连接被对方重置"),
+    ("os error 110", "连接超时"),
+    ("os error 111", "连接被拒绝"),
+    ("signal: 9", "被信号 9 杀死"),
+    ("a thread panicked", "有一个线程 panic"),
+    ("not answered in time", "未及时应答"),
+    ("the server keeps ending connections", "服务器不断关闭连接"),
+];
+
+/// Why it broke: what the system said, with the limit of this machine that is behind it, if one is.
+pub fn explain(said: &str) -> Both {
+    let limit = |path: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.split_whitespace().collect::<Vec<_>>().join("–")
     };
-    format!("{said} ({reason})")
+    let (words, done) = match said.rsplit_once(AFTER) {
+        Some((words, done)) if done.parse::<u64>().is_ok() => (words, Some(done)),
+        _ => (said, None),
+    };
+    let is = |what: &str| words.contains(&format!("{what})")) || words.ends_with(what);
+    let maps = limit("/proc/sys/vm/max_map_count");
+    let reason: Option<Both> = if is("os error 24") {
+        let most = open_files().unwrap_or("?".into());
+        Some([
+            format!("descriptors: a process may have {most} open"),
+            format!("描述符：一个进程最多打开 {most} 个"),
+        ])
+    } else if is("os error 23") {
+        let most = limit("/proc/sys/fs/file-max");
+        Some([
+            format!("descriptors of the whole system: {most}"),
+            format!("整个系统的描述符上限：{most}"),
+        ])
+    } else if is("os error 11") {
+        let (pids, threads) =
+            (limit("/proc/sys/kernel/pid_max"), limit("/proc/sys/kernel/threads-max"));
+        let limits =
+            format!("kernel.pid_max {pids}, kernel.threads-max {threads}, vm.max_map_count {maps}");
+        Some([
+            format!("threads: {limits}; a container's limit may be lower"),
+            format!("线程：{limits}；容器的限制可能更低"),
+        ])
+    } else if is("os error 12") || words.starts_with("signal: 9") {
+        Some([
+            format!("memory, or mappings: vm.max_map_count {maps}"),
+            format!("内存或映射：vm.max_map_count {maps}"),
+        ])
+    } else if is("os error 99") {
+        let range = limit("/proc/sys/net/ipv4/ip_local_port_range");
+        Some([
+            format!("ports: a client has those from {range}"),
+            format!("端口：客户端可用 {range}"),
+        ])
+    } else {
+        None
+    };
+    let chinese =
+        match CHINESE.iter().find(|(english, _)| is(english) || words.starts_with(english)) {
+            Some((number, chinese)) if number.starts_with("os") => format!("{chinese}（{number}）"),
+            Some((_, chinese)) => (*chinese).to_owned(),
+            None => format!("“{words}”"),
+        };
+    let [mut english, mut chinese] = [words.to_owned(), chinese];
+    if let Some(done) = done {
+        english += &format!(", after {done} of them");
+        chinese += &format!("，此前已有 {done} 个");
+    }
+    if let Some([in_english, in_chinese]) = reason {
+        english += &format!(" ({in_english})");
+        chinese += &format!("（{in_chinese}）");
+    }
+    [english, chinese]
 }
 
 /// The soft limit of open descriptors of this process.
@@ -140,19 +201,26 @@ mod tests {
 
     #[test]
     fn what_broke_is_explained_with_this_machines_limit() {
-        let said = "Too many open files (os error 24) after 7 of them";
-        let why = explain(said);
-        assert!(why.starts_with(said) && why.contains(&open_files().unwrap()), "{why}");
+        let said = after("Too many open files (os error 24)", 7);
+        let [english, chinese] = explain(&said);
+        let most = open_files().unwrap();
+        assert!(english.starts_with("Too many open files (os error 24), after 7 of them ("));
+        assert!(chinese.starts_with("打开的文件过多（os error 24），此前已有 7 个（"), "{chinese}");
+        assert!(english.contains(&most) && chinese.contains(&most), "{english} {chinese}");
         let pid_max = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
-        assert!(explain("Resource temporarily unavailable (os error 11)").contains(pid_max.trim()));
-        assert_eq!(explain("it took too long"), "it took too long");
+        for words in explain("Resource temporarily unavailable (os error 11)") {
+            assert!(words.contains(pid_max.trim()), "{words}");
+        }
+        assert_eq!(explain("nobody knows"), ["nobody knows", "“nobody knows”"]);
+        assert_eq!(explain("signal: 9 (SIGKILL)")[1].split('（').next(), Some("被信号 9 杀死"));
+        assert_eq!(explain("Connection timed out (os error 110)")[1], "连接超时（os error 110）");
     }
 
     #[test]
     fn a_curve_comes_back_from_its_json() {
         let curve = vec![
             Point { units: 1, outcome: Outcome::Took(vec![0.5]) },
-            Point { units: 10, outcome: Outcome::Broke("no more".into()) },
+            Point { units: 10, outcome: Outcome::Broke(["no more".into(), "没有了".into()]) },
         ];
         let text = serde_json::to_string(&curve).unwrap();
         assert_eq!(serde_json::from_str::<Vec<Point>>(&text).unwrap(), curve);

@@ -1,6 +1,7 @@
 //! What the benchmarks of this package found, and what follows from it.
 //!
 //! - [`results`]: samples, as criterion and the other measuring programs of this package left them in the target folder.
+//! - [`rounds`]: how they are measured for the report: again and again, with an eye on what else the machine does.
 //! - [`questions`]: what is asked, in which ways it was answered.
 //! - [`claims`]: what the notes claim, how it is measured, and by which rule it holds or does not.
 //! - [`python`]: the same work by Python.
@@ -20,3 +21,4 @@ pub mod page;
 pub mod python;
 pub mod questions;
 pub mod results;
+pub mod rounds;

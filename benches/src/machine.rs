@@ -44,7 +44,7 @@ impl Machine {
             gibibytes: (kibibytes.unwrap_or_default() + (1 << 19)) >> 20,
             kernel: format!("Linux {}", version(&read("/proc/sys/kernel/osrelease"))),
             compiler: first_words(&said("rustc", &["--version"]).unwrap_or("rustc".into())),
-            python: said("python3", &["--version"]).unwrap_or_else(|| "no python3".into()),
+            python: said("python3", &["--version"]).unwrap_or_else(|| crate::python::ABSENT.into()),
             governor: (!governor.trim().is_empty()).then(|| governor.trim().to_owned()),
         }
     }

@@ -3,12 +3,13 @@
 use crate::{
     advice,
     chart::{self, escape},
-    claims::{CLAIMS, Claim, Finding, Measure, Verdict, Words, amount, ratio_of},
+    claims::{BUSY, CLAIMS, Claim, Finding, Measure, Verdict, Words, amount, ratio_of},
     curves::{Curves, Outcome, UNITS},
     language::{Language, digits, time},
     machine::Machine,
     questions::{self, QUESTIONS, Question},
     results::{Results, Sample},
+    rounds::{QUIET, Rounds},
 };
 use std::{collections::BTreeMap, fmt::Write, time::SystemTime};
 
@@ -103,28 +104,16 @@ impl Report {
         };
         let noise = match self.results.typical_spread() {
             Some(spread) => {
-                let percent = |share: f64| digits(share * 100.0);
-                let of_one = self.results.get("cpu_bound/serial").map(Sample::spread);
-                let of_one = of_one.map_or(String::new(), |one| {
-                    language.of(
-                        format!(
-                            " The same piece of work on one thread, again and again: {} %.",
-                            percent(one)
-                        ),
-                        format!("同一件工作在一个线程上反复执行：{} %。", percent(one)),
-                    )
-                });
+                let percent = digits(spread * 100.0);
                 language.of(
-                    format!(
-                        "Noise seen: the quartiles of half the samples are less than {} % of the median apart.{of_one}",
-                        percent(spread)
-                    ),
-                    format!("所见噪声：一半样本的四分位距小于中位数的 {} %。{of_one}", percent(spread)),
+                    format!("Noise seen: the quartiles of half the samples are less than {percent} % of the median apart."),
+                    format!("所见噪声：一半样本的四分位距小于中位数的 {percent} %。"),
                 )
             }
             None => language.of("Nothing was measured yet.", "尚未测量。").into(),
         };
         blocks.push(Block::Words(format!("{governor} {noise}")));
+        self.others(language, blocks);
         if let Some((first, last)) = self.results.measured {
             let hours = last.duration_since(first).unwrap_or_default().as_secs_f64() / 3600.0;
             let (from, to) = (date(first), date(last));
@@ -147,6 +136,56 @@ impl Report {
             blocks.push(Block::Words(language.of(
                 format!("**Not measured**, so not on this page: {names}."),
                 format!("**未测量**，因此不在本页：{names}。"),
+            )));
+        }
+    }
+
+    /// What else the processors had to do, and what that means for the figures.
+    fn others(&self, language: Language, blocks: &mut Vec<Block>) {
+        let all = self.results.rounds();
+        if all.is_empty() {
+            return;
+        }
+        let percent = |share: f64| digits(share * 100.0);
+        let measured: usize = all.values().map(|rounds| rounds.rounds.len()).sum();
+        let noisy = measured - all.values().map(Rounds::quiet).sum::<usize>();
+        let quiet = QUIET * 100.0;
+        let shares: Vec<f64> = all.values().filter_map(Rounds::noise).collect();
+        if shares.is_empty() {
+            blocks.push(Block::Words(
+                language
+                    .of(
+                        "What other programs had of the processors is not known: this system does not say.",
+                        "其他程序占用了多少处理器时间未知：本系统不提供。",
+                    )
+                    .into(),
+            ));
+            return;
+        }
+        let worst = percent(shares.iter().copied().fold(0.0, f64::max));
+        blocks.push(Block::Words(language.of(
+            format!(
+                "Measured in {measured} rounds of a question each. In {noisy} of them other programs and other machines had more than {quiet} % of the processors; those were measured again, at most two \
+                 times, and do not count where enough others are there. In what counts they had {worst} % at the most, by a question's median."
+            ),
+            format!(
+                "共测量 {measured} 轮，每轮一个问题。其中 {noisy} 轮里，其他程序和其他虚拟机占用的处理器时间超过 {quiet} %；这些轮最多重测两次，只要另有足够的轮就不计入。在计入的轮中，按各问题的中位数，它们最多占用 {worst} %。"
+            ),
+        )));
+        let busy: Vec<String> = all
+            .iter()
+            .filter(|(_, rounds)| rounds.is_busy())
+            .map(|(question, rounds)| {
+                let share = percent(rounds.noise().unwrap_or_default());
+                language
+                    .of(format!("`{question}` ({share} %)"), format!("`{question}`（{share} %）"))
+            })
+            .collect();
+        if !busy.is_empty() {
+            let names = busy.join(language.of(", ", "、"));
+            blocks.push(Block::Words(language.of(
+                format!("**The machine was busy**, all the time, while these were measured, so their figures are too long: {names}. Verdicts that rest on them have to be the same for a ratio {BUSY} times larger and smaller."),
+                format!("**测量期间机器一直繁忙**，以下各项的用时偏长：{names}。依据它们的判断，须在比值放大和缩小 {BUSY} 倍时都不变。"),
             )));
         }
     }
@@ -203,9 +242,12 @@ impl Report {
         blocks.push(Block::Words(
             language
                 .of(
-                    "The rule, for two ways compared: the ratio of the medians decides, and the quartiles (in parentheses: the ratio at the quartiles that bring it down and up) must \
-                     not contradict. What a claim asks for and what refutes it stand apart; between them it *cannot be told here*. Each row's words and bounds:",
-                    "两种方式相比的规则：由中位数之比决定，且四分位数（括号内：使比值变小和变大的四分位数之比）不得相反。成立与不成立的界限之间留有间隔，落在其中即*在此无法判断*。每条的原文与界限：",
+                    "The rule, for two ways compared: both are measured in each round, one after the other, and a round's ratio is that of the best sample of each, for what disturbs only ever makes \
+                     a sample longer. The median of the rounds' ratios decides, and their quartiles (in parentheses) must not contradict. What a claim asks for and what refutes it stand apart; \
+                     between them it *cannot be told here*. On a machine that was busy in most rounds, the verdict must be the same for a ratio three times larger and three times smaller; otherwise it *cannot be \
+                     told here* either. So noise can take a verdict away, but not turn it round. Each row's words and bounds:",
+                    "两种方式相比的规则：每一轮中先后测量两者，一轮的比值取两者各自最好的样本之比，因为干扰只会使样本变长。由各轮比值的中位数决定，且其四分位数（括号内）不得相反。成立与不成立的界限之间留有间隔，\
+                     落在其中即*在此无法判断*。若多数轮中机器繁忙，则判断须在比值放大和缩小三倍时都不变，否则同样*在此无法判断*。所以噪声可以使判断消失，但不能使它反转。每条的原文与界限：",
                 )
                 .into(),
         ));
@@ -305,17 +347,17 @@ impl Report {
                             let all = Sample::seconds(times.iter().copied()).median();
                             time(all / *step as f64)
                         }
-                        Some(Outcome::Broke(why)) => {
+                        Some(Outcome::Broke([english, chinese])) => {
                             ends.push(language.of(
-                                format!("{label} broke at {step}: {why}"),
-                                format!("{label}在 {step} 个时崩溃：{why}"),
+                                format!("{label} broke at {step}: {english}"),
+                                format!("{label}在 {step} 个时崩溃：{chinese}"),
                             ));
                             language.of("broke", "崩溃").into()
                         }
-                        Some(Outcome::NotTried(why)) => {
+                        Some(Outcome::NotTried([english, chinese])) => {
                             ends.push(language.of(
-                                format!("{label} was left at {step}: {why}"),
-                                format!("{label}在 {step} 个时放弃：{why}"),
+                                format!("{label} was left at {step}: {english}"),
+                                format!("{label}在 {step} 个时放弃：{chinese}"),
                             ));
                             language.of("left", "放弃").into()
                         }
@@ -352,7 +394,7 @@ impl Machine {
         };
         language.of(
             format!("{processors} processors{is_virtual} ({model}), {gibibytes} GiB, {kernel}, {compiler}, {python}."),
-            format!("{processors} 个处理器{is_virtual}（{model}），{gibibytes} GiB 内存，{kernel}，{compiler}，{python}。"),
+            format!("{processors} 个处理器{is_virtual}（{model}），{gibibytes} GiB 内存，{kernel}，{compiler}，{}。", crate::python::in_chinese(python)),
         )
     }
 }
@@ -439,9 +481,10 @@ impl Block {
 fn inline(words: &str) -> String {
     let mut html = String::new();
     for (i, part) in words.split('`').enumerate() {
-        let part = escape(part);
+        // A range stays together, a name may be parted behind a slash.
+        let part = escape(part).replace('–', "\u{2060}–\u{2060}");
         if i % 2 == 1 {
-            html += &format!("<code>{part}</code>");
+            html += &format!("<code>{}</code>", part.replace('/', "/<wbr>"));
             continue;
         }
         for (j, bold) in part.split("**").enumerate() {
@@ -482,7 +525,7 @@ mod tests {
             python: "no python3".into(),
             governor: None,
         };
-        let broke = Outcome::Broke("Too many open files (os error 24)".into());
+        let broke = Outcome::Broke(["Too many open files".into(), "打开的文件过多".into()]);
         let points = vec![
             Point { units: 1, outcome: Outcome::Took(vec![0.001]) },
             Point { units: 10, outcome: broke },

@@ -13,6 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The questions that there is a program for.
+pub const QUESTIONS: [&str; 8] =
+    ["cpu_bound", "io_bound", "lock", "memory", "message", "pool", "start", "switch"];
+
 /// Longer than this, a program of a question does not run.
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -37,9 +41,25 @@ pub fn is_here() -> bool {
     said.is_ok_and(|status| status.success())
 }
 
+/// Why nothing of Python's side was measured.
+pub const ABSENT: &str = "no python3";
+
+/// Why something of Python's side was not measured, in Chinese.
+///
+/// ```
+/// assert_eq!(benches::python::in_chinese("greenlet is not installed"), "未安装 greenlet");
+/// ```
+pub fn in_chinese(why: &str) -> String {
+    match why.strip_suffix(" is not installed") {
+        Some(what) => format!("未安装 {what}"),
+        None if why == ABSENT => "没有 python3".into(),
+        None => why.into(),
+    }
+}
+
 /// What all of Python's side is when there is none.
 pub fn absent() -> Record {
-    let missing = BTreeMap::from([("python".into(), "no python3".into())]);
+    let missing = BTreeMap::from([("python".into(), ABSENT.into())]);
     Record { missing, ..Record::default() }
 }
 

@@ -1,8 +1,10 @@
 //! Samples, and where the programs that measure leave them.
 //!
 //! Criterion writes `criterion/GROUP/FUNCTION/new/{benchmark,sample}.json` into the target folder. What is not a time, or not measured by
-//! criterion (memory, Python, curves), is written as one file a question into `report/` beside it.
+//! criterion (memory, Python, curves), is written as one file a question into `report/` beside it. What was measured in rounds is in
+//! `report/rounds/`, and counts before what one run of a benchmark left.
 
+use crate::rounds::{self, Round, Rounds};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
@@ -64,6 +66,11 @@ impl Sample {
         self.quantile(0.5)
     }
 
+    /// The least value.
+    pub fn best(&self) -> f64 {
+        self.quantile(0.0)
+    }
+
     /// The values that a quarter and three quarters lie below.
     pub fn quartiles(&self) -> (f64, f64) {
         (self.quantile(0.25), self.quantile(0.75))
@@ -84,6 +91,8 @@ pub struct Results {
     missing: BTreeMap<String, String>,
     /// When the first and the last of them was measured.
     pub measured: Option<(SystemTime, SystemTime)>,
+    /// What was measured in rounds, by question.
+    rounds: BTreeMap<String, Rounds>,
 }
 
 impl Results {
@@ -93,18 +102,55 @@ impl Results {
     ///
     /// If a file can be found but not be read, or is no JSON of the expected form; the file is named.
     pub fn read(folder: &Path) -> io::Result<Results> {
-        let mut results = Results::default();
+        let mut results = Results { rounds: rounds::read(folder)?, ..Results::default() };
         results.read_criterion(&folder.join("criterion"))?;
         for path in entries(&folder.join("report"))? {
             if path.extension().is_some_and(|e| e == "json") && !path.ends_with(crate::curves::FILE)
             {
                 let record: Record = read_json(&path)?;
-                results.seen(&path)?;
+                results.seen(fs::metadata(&path)?.modified()?);
                 results.samples.extend(record.samples);
                 results.missing.extend(record.missing);
             }
         }
+        results.take_rounds();
         Ok(results)
+    }
+
+    /// What was measured in rounds takes the place of what a single run left.
+    fn take_rounds(&mut self) {
+        for rounds in self.rounds.values() {
+            let mut pooled: BTreeMap<String, Sample> = BTreeMap::new();
+            for round in rounds.counted() {
+                for (name, sample) in &round.samples {
+                    let empty = Sample { unit: sample.unit, values: Vec::new() };
+                    pooled.entry(name.clone()).or_insert(empty).values.extend(&sample.values);
+                }
+                self.missing.extend(round.missing.clone());
+            }
+            self.samples.extend(pooled);
+        }
+        let times: Vec<_> =
+            self.rounds.values().flat_map(|rounds| [rounds.began, rounds.ended]).collect();
+        times.into_iter().for_each(|when| self.seen(when));
+    }
+
+    /// What was measured in rounds, by question.
+    pub fn rounds(&self) -> &BTreeMap<String, Rounds> {
+        &self.rounds
+    }
+
+    /// The rounds that count in which `name` was measured.
+    pub fn rounds_of(&self, name: &str) -> Option<&Rounds> {
+        let has = |rounds: &&Rounds| {
+            rounds.counted().next().is_some_and(|round| round.samples.contains_key(name))
+        };
+        self.rounds.values().find(has)
+    }
+
+    /// All of it as one round.
+    pub fn into_round(self) -> Round {
+        Round { samples: self.samples, missing: self.missing, noise: None }
     }
 
     /// The sample of `name`, if it was measured.
@@ -150,11 +196,9 @@ impl Results {
         (!spreads.is_empty()).then(|| Sample::seconds(spreads).median())
     }
 
-    fn seen(&mut self, path: &Path) -> io::Result<()> {
-        let when = fs::metadata(path)?.modified()?;
+    fn seen(&mut self, when: SystemTime) {
         let (first, last) = self.measured.unwrap_or((when, when));
         self.measured = Some((first.min(when), last.max(when)));
-        Ok(())
     }
 
     fn read_criterion(&mut self, folder: &Path) -> io::Result<()> {
@@ -165,11 +209,14 @@ impl Results {
             let benchmark = path.join("new/benchmark.json");
             if benchmark.exists() {
                 let is: Benchmark = read_json(&benchmark)?;
+                if self.rounds_of(&is.full_id).is_some() {
+                    continue;
+                }
                 let sample: RawSample = read_json(&path.join("new/sample.json"))?;
                 let elements = is.throughput.map_or(1.0, |t| t.elements());
                 let each = sample.times.iter().zip(&sample.iters);
                 let seconds = each.map(|(time, iters)| time / iters / elements / 1e9);
-                self.seen(&benchmark)?;
+                self.seen(fs::metadata(&benchmark)?.modified()?);
                 self.insert(is.full_id, Sample::seconds(seconds));
             } else {
                 self.read_criterion(&path)?;
@@ -270,7 +317,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
     serde_json::from_str(&text).map_err(|e| named(e.into()))
 }
 
-fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(folder) {
         Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -124,20 +124,53 @@ pub const QUESTIONS: &[Question] = &[
         &[],
     ),
     question(
-        "copy",
-        text("Copying a folder", "复制文件夹"),
-        text("all of it", "整个文件夹"),
-        "serial",
+        "iterate_send",
+        text("Sending numbers in and taking sums out", "送入数并取出和"),
+        text("one number", "一个数"),
+        "by_hand",
         text("", ""),
         &[],
     ),
     question(
-        "serve",
-        text("Serving a small file over HTTP", "通过 HTTP 提供一个小文件"),
+        "copy/small",
+        text("Copying 500 files of 4 KiB", "复制 500 个 4 KiB 的文件"),
+        text("one file", "一个文件"),
+        "serial",
+        text("a folder of small files is copied", "复制由小文件组成的文件夹"),
+        &["processes", "threads", "serial"],
+    ),
+    question(
+        "copy/large",
+        text("Copying four files of 4 MiB", "复制四个 4 MiB 的文件"),
+        text("all four", "全部四个"),
+        "serial",
+        text("large files are copied", "复制大文件"),
+        &["processes", "threads", "serial"],
+    ),
+    question(
+        "serve/keep_alive",
+        text(
+            "Serving a small file over HTTP to 64 connections that are kept",
+            "通过 HTTP 向 64 个保持的连接提供一个小文件",
+        ),
         text("one request", "一个请求"),
         "thread",
-        text("", ""),
-        &[],
+        text("clients keep their connections to a server", "客户端保持与服务器的连接"),
+        &["process", "thread", "pool", "async", "epoll"],
+    ),
+    question(
+        "serve/close",
+        text(
+            "Serving a small file over HTTP, a connection for each request",
+            "通过 HTTP 提供一个小文件，每个请求一个连接",
+        ),
+        text("one request", "一个请求"),
+        "thread",
+        text(
+            "each request to a server has a connection of its own",
+            "向服务器的每个请求各用一个连接",
+        ),
+        &["process", "thread", "pool", "async", "epoll"],
     ),
     question(
         "memory",
@@ -152,6 +185,8 @@ pub const QUESTIONS: &[Question] = &[
 /// How a way is called in the tables, and what kind it is.
 const WAYS: &[(&str, Text)] = &[
     ("apply", text("processes: one round trip", "进程池：一次往返")),
+    ("async", text("async: a task a connection", "异步：每个连接一个任务")),
+    ("async_1000_tasks", text("1,000 async tasks, one thread", "1,000 个异步任务，一个线程")),
     ("async_map", text("async tasks, on two threads", "异步任务，两个线程")),
     ("async_channel", text("async: tokio's channel", "异步：tokio 的通道")),
     (
@@ -173,12 +208,17 @@ const WAYS: &[(&str, Text)] = &[
     ("async_task_threads", text("async task, several threads", "异步任务，多个线程")),
     ("async_threads", text("async, a thread a core", "异步，每核一个线程")),
     ("atomic", text("threads: an atomic", "线程：原子变量")),
+    ("by_hand", text("written by hand", "手写")),
     ("coarse_mutex", text("threads: a lock around the loop", "线程：循环之外的锁")),
+    ("cp", text("`cp -r`", "`cp -r`")),
+    ("epoll", text("event loops by hand (epoll)", "手写的事件循环（epoll）")),
     ("fine_mutex", text("threads: a lock in the loop", "线程：循环之内的锁")),
     (
         "fine_parking_lot",
         text("threads: `parking_lot`'s lock in the loop", "线程：循环之内用 `parking_lot` 的锁"),
     ),
+    ("generator", text("generator made from `async`", "由 `async` 构成的生成器")),
+    ("generator_boxed", text("the same, boxed", "同上，装箱")),
     ("ipc_channel", text("processes: `ipc-channel`", "进程：`ipc-channel`")),
     ("iterator", text("an iterator over a million numbers", "一百万个数的迭代器")),
     ("list", text("a list of a million numbers", "一百万个数的列表")),
@@ -186,6 +226,8 @@ const WAYS: &[(&str, Text)] = &[
     ("map_one_by_one", text("pool of processes, a message each", "进程池，每个任务一条消息")),
     ("one_sum_a_thread", text("threads: a sum each", "线程：各自求和")),
     ("pipe", text("processes: our pipe", "进程：我们的管道")),
+    ("plain_loop", text("a plain loop", "普通循环")),
+    ("pool", text("pool of threads", "线程池")),
     ("pool_threads", text("pool of 16 threads", "16 个线程的池")),
     ("process", text("process", "进程")),
     ("process_each", text("a process each", "每个任务一个进程")),
@@ -195,12 +237,15 @@ const WAYS: &[(&str, Text)] = &[
         text("processes: the number in a queue of one", "进程：容量为一的队列里的数"),
     ),
     ("process_file_lock", text("processes: a lock on a file", "进程：文件锁")),
+    ("processes_pipe", text("processes, by a pair of pipes", "进程，经由一对管道")),
     ("program_true", text("the program `true`", "程序 `true`")),
     ("queue", text("processes: our queue", "进程：我们的队列")),
     ("rayon", text("rayon", "rayon")),
     ("ring_bytes", text("processes: our ring, bare bytes", "进程：我们的环形缓冲，纯字节")),
     ("serial", text("one after the other", "逐个进行")),
+    ("stackful", text("stackful coroutine: resume and yield", "有栈协程：恢复与让出")),
     ("start", text("only starting the two threads", "只启动两个线程")),
+    ("symmetric", text("two stackful coroutines, each to the other", "两个有栈协程，互相切换")),
     ("thread", text("thread", "线程")),
     ("thread_each", text("a thread each", "每个任务一个线程")),
     ("thread_scoped", text("scoped thread", "作用域线程")),
@@ -209,9 +254,15 @@ const WAYS: &[(&str, Text)] = &[
     ("threads_crossbeam", text("threads: crossbeam's channel", "线程：crossbeam 的通道")),
     ("threads_map", text("pool of threads (rayon)", "线程池（rayon）")),
     ("threads_mpsc", text("threads: `std`'s channel", "线程：`std` 的通道")),
+    ("threads_pinned", text("threads, on one processor", "线程，在同一个处理器上")),
     ("threads_pipe", text("threads: a pipe of the system", "线程：系统的管道")),
     ("threads_socket", text("threads: a Unix socket", "线程：Unix 套接字")),
+    (
+        "threads_spinning",
+        text("threads that spin, on two processors", "自旋的线程，在两个处理器上"),
+    ),
     ("threads_tcp", text("threads: TCP on loopback", "线程：环回上的 TCP")),
+    ("threads_unpinned", text("threads, not pinned", "线程，不绑定处理器")),
     ("time_slice", text("a busy thread's turn on one processor", "单个处理器上忙碌线程的一轮")),
 ];
 
@@ -266,6 +317,6 @@ mod tests {
         assert_eq!(rows[0].label(Language::English), "`new_way`");
         assert_eq!(rows[1].label(Language::Chinese), "线程：原子变量");
         let missing = missing(&results);
-        assert!(missing.contains(&"serve") && !missing.contains(&"lock"));
+        assert!(missing.contains(&"serve/close") && !missing.contains(&"lock"));
     }
 }

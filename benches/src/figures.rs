@@ -29,6 +29,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("message/number", &["queue", "threads_mpsc", "async_channel"]),
     ("cpu_bound", &["serial", "threads", "processes", "async_one_thread"]),
     ("io_bound", &["serial", "threads", "processes", "async_one_thread"]),
+    ("serve/keep_alive", &["process", "thread", "async", "epoll"]),
     ("memory", &["process", "thread", "async_task"]),
 ];
 

@@ -267,7 +267,7 @@ impl Report {
             };
             let rule = |measure: &Measure| measure.rule(claim.denies, language);
             vec![
-                format!("{} ({})", claim.id, claim.section),
+                format!("{} ({})", language.of(claim.id, claim.claim.zh), claim.section),
                 words,
                 rule(&claim.python),
                 rule(&claim.rust),

@@ -231,8 +231,10 @@ impl Client {
             return Ok(false);
         }
         if !answer.starts_with(b"HTTP/1.1 200 OK\r\n") || is != BODY {
-            let head = String::from_utf8_lossy(&answer[..head]).into_owned();
-            return Err(io::Error::new(ErrorKind::InvalidData, format!("a wrong answer: {head}")));
+            let head = String::from_utf8_lossy(&answer[..head]);
+            let (status, length) = (head.lines().next().unwrap_or_default(), is.len());
+            let what = format!("a wrong answer: {status}, and {length} bytes");
+            return Err(io::Error::new(ErrorKind::InvalidData, what));
         }
         *waits = false;
         let ends = self.keeps && answer[..head].windows(CLOSE.len()).any(|line| line == CLOSE);

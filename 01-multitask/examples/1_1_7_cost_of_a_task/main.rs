@@ -42,7 +42,10 @@ use util::{
 /// Nothing here waits longer, whatever goes wrong.
 const LIMIT: Duration = Duration::from_secs(50);
 
-const KINDS: [(&str, fn(u32), hold::Hold); 3] = [
+/// Its name, how to create and finish so many, how to hold so many at once.
+type Kind = (&'static str, fn(u32), hold::Hold);
+
+const KINDS: [Kind; 3] = [
     ("async task", create_tasks, hold::tasks),
     ("thread", create_threads, hold::threads),
     ("process", create_processes, hold::processes),
@@ -122,7 +125,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-// ANCHOR: create
 fn create_tasks(count: u32) {
     on_one_thread(async {
         for _ in 0..count {
@@ -138,7 +140,6 @@ fn create_threads(count: u32) {
 fn create_processes(count: u32) {
     (0..count).for_each(|_| processes::spawn(|()| (), ()).unwrap().join_timeout(LIMIT).unwrap());
 }
-// ANCHOR_END: create
 
 fn on_one_thread<T>(work: impl Future<Output = T>) -> T {
     runtime::Builder::new_current_thread().build().unwrap().block_on(work)

@@ -49,7 +49,7 @@ use crate::wire;
 
 use dispatch::{Dispatch, Initialiser, Plan};
 pub use task::{AsyncResult, TaskError};
-use task::{Collected, Mapped, Monitor, Sink, Slot, Stream, Tasks};
+use task::{Collected, GatherAll, Mapped, Monitor, Placed, Sink, Slot, Stream, Tasks};
 use worker::{RunSetup, RunTasks};
 
 /// Batches a `map` makes for each worker, unless told otherwise, so that they end at about the same time.
@@ -453,15 +453,34 @@ impl<'a> Options<'a> {
             || known.div_ceil(self.pool.workers() * BATCHES_A_WORKER).clamp(1, LARGEST_BATCH),
             NonZero::get,
         );
-        let mapped = Arc::new(Monitor::new(Mapped::<T>::new()));
-        match Feed::new::<F, A, T>(self, function, chunk, Arc::clone(&mapped) as _) {
+        if chunk == 1 {
+            self.gather_all(function, chunk, arguments, Placed::new())
+        } else {
+            self.gather_all(function, chunk, arguments, Mapped::new())
+        }
+    }
+
+    fn gather_all<F, A, T>(
+        self,
+        function: F,
+        chunk: usize,
+        arguments: impl Iterator<Item = A>,
+        gather: impl GatherAll<Item = T> + 'static,
+    ) -> Collected<T>
+    where
+        F: Fn(A) -> T + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        T: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let gathered = Arc::new(Monitor::new(gather));
+        match Feed::new::<F, A, T>(self, function, chunk, Arc::clone(&gathered) as _) {
             Err(error) => return Collected::failed(error),
             Ok(mut feed) => {
                 feed.feed(arguments);
-                mapped.lock().total = Some(feed.next);
+                gathered.lock().set_total(feed.next);
             }
         }
-        mapped.wait(None, Mapped::take).expect("without a deadline there are results")
+        gathered.wait(None, GatherAll::take).expect("without a deadline there are results")
     }
 
     /// As [`Pool::map`].

@@ -378,7 +378,79 @@ impl<T> fmt::Debug for AsyncResult<T> {
 /// The errors of a `map`, by index.
 pub(super) type Errors = BTreeMap<usize, TaskError>;
 
-/// The results of a `map`, by index, in runs: a worker's results come in the order of its tasks, so nearly all are put behind the one before.
+/// What gathers all results of a `map`.
+pub(super) trait GatherAll: Gather {
+    /// There will be so many.
+    fn set_total(&mut self, total: usize);
+
+    /// All results, once they are there.
+    fn take(&mut self) -> Option<Collected<Self::Item>>;
+}
+
+/// The results of a `map` whose tasks are sent one by one: each has a place of its own, for they come from the workers in turns.
+pub(super) struct Placed<T> {
+    places: Vec<Option<T>>,
+    errors: Errors,
+    /// How many have their result.
+    counted: usize,
+    total: Option<usize>,
+}
+
+impl<T> Placed<T> {
+    pub(super) fn new() -> Self {
+        Self { places: Vec::new(), errors: Errors::new(), counted: 0, total: None }
+    }
+}
+
+impl<T: Send> Gather for Placed<T> {
+    type Item = T;
+
+    fn gather(&mut self, index: usize, result: Result<T, TaskError>) {
+        if index >= self.places.len() {
+            self.places.resize_with(index + 1, || None);
+        }
+        let place = &mut self.places[index];
+        if place.is_some() || (!self.errors.is_empty() && self.errors.contains_key(&index)) {
+            return;
+        }
+        self.counted += 1;
+        match result {
+            Ok(value) => *place = Some(value),
+            Err(error) => _ = self.errors.insert(index, error),
+        }
+    }
+
+    fn is_worth_a_look(&self) -> bool {
+        self.total == Some(self.counted)
+    }
+}
+
+impl<T: Send> GatherAll for Placed<T> {
+    fn set_total(&mut self, total: usize) {
+        self.total = Some(total);
+    }
+
+    fn take(&mut self) -> Option<Collected<T>> {
+        if !self.is_worth_a_look() {
+            return None;
+        }
+        let (places, errors) = (std::mem::take(&mut self.places), std::mem::take(&mut self.errors));
+        let mut runs = BTreeMap::new();
+        let mut places = places.into_iter();
+        // A run ends at an error, which leaves its place empty.
+        for end in errors.keys().copied().chain([self.counted]) {
+            let first = self.counted - places.len();
+            let run: Vec<T> = places.by_ref().take(end - first).flatten().collect();
+            places.next();
+            if !run.is_empty() {
+                runs.insert(first, run);
+            }
+        }
+        Some(Collected { runs, errors, total: self.counted })
+    }
+}
+
+/// The results of a `map` whose tasks are sent in chunks, by index, in runs: a worker's results come in the order of its tasks, so nearly all are put behind the one before.
 pub(super) struct Mapped<T> {
     /// The run that grows: the index of its first value, and the values.
     open: (usize, Vec<T>),
@@ -390,7 +462,7 @@ pub(super) struct Mapped<T> {
     /// Values in the other runs, and errors.
     counted: usize,
     /// How many there will be, once that is known.
-    pub(super) total: Option<usize>,
+    total: Option<usize>,
 }
 
 impl<T: Send> Mapped<T> {
@@ -436,16 +508,6 @@ impl<T: Send> Mapped<T> {
         self.limit = if is_known { index } else { next_known.unwrap_or(usize::MAX) };
         !is_known
     }
-
-    /// All results, once they are there.
-    pub(super) fn take(&mut self) -> Option<Collected<T>> {
-        if !self.is_worth_a_look() {
-            return None;
-        }
-        self.open_at(usize::MAX);
-        let (runs, errors) = (std::mem::take(&mut self.runs), std::mem::take(&mut self.errors));
-        Some(Collected { runs, errors, total: self.counted })
-    }
 }
 
 impl<T: Send> Gather for Mapped<T> {
@@ -479,6 +541,21 @@ impl<T: Send> Gather for Mapped<T> {
 
     fn is_worth_a_look(&self) -> bool {
         self.total == Some(self.counted + self.open.1.len())
+    }
+}
+
+impl<T: Send> GatherAll for Mapped<T> {
+    fn set_total(&mut self, total: usize) {
+        self.total = Some(total);
+    }
+
+    fn take(&mut self) -> Option<Collected<T>> {
+        if !self.is_worth_a_look() {
+            return None;
+        }
+        self.open_at(usize::MAX);
+        let (runs, errors) = (std::mem::take(&mut self.runs), std::mem::take(&mut self.errors));
+        Some(Collected { runs, errors, total: self.counted })
     }
 }
 
@@ -601,9 +678,12 @@ mod tests {
     use super::*;
 
     /// What 0..total come to, given in runs in this order: (first, length, whether its last one is an error).
-    fn gathered(total: usize, runs: &[(usize, usize, bool)]) -> Collected<usize> {
-        let mut mapped = Mapped::new();
-        mapped.total = Some(total);
+    fn gathered<G: GatherAll<Item = usize>>(
+        mut mapped: G,
+        total: usize,
+        runs: &[(usize, usize, bool)],
+    ) -> Collected<usize> {
+        mapped.set_total(total);
         for &(first, length, has_error) in runs {
             assert!(mapped.take().is_none(), "not everything is there");
             mapped.expect(first, length);
@@ -624,9 +704,11 @@ mod tests {
         for turn in 0..runs.len() {
             let mut runs = runs;
             runs.rotate_left(turn);
-            assert_eq!(gathered(10, &runs).all(), Ok((0..10).collect()));
+            assert_eq!(gathered(Mapped::new(), 10, &runs).all(), Ok((0..10).collect()));
+            assert_eq!(gathered(Placed::new(), 10, &runs).all(), Ok((0..10).collect()));
         }
-        assert_eq!(gathered(0, &[]).all(), Ok(Vec::new()));
+        assert_eq!(gathered(Mapped::new(), 0, &[]).all(), Ok(Vec::new()));
+        assert_eq!(gathered(Placed::new(), 0, &[]).all(), Ok(Vec::new()));
     }
 
     #[test]
@@ -639,10 +721,12 @@ mod tests {
             (0, 8, false),
             (8, 1, false),
         ];
-        let each = gathered(9, &runs).each();
         let expected =
             |index| if index == 2 || index == 7 { Err(TaskError::Closed) } else { Ok(index) };
-        assert_eq!(each, (0..9).map(expected).collect::<Vec<_>>());
-        assert_eq!(gathered(9, &runs).all(), Err(TaskError::Closed));
+        let expected: Vec<_> = (0..9).map(expected).collect();
+        assert_eq!(gathered(Mapped::new(), 9, &runs).each(), expected);
+        assert_eq!(gathered(Placed::new(), 9, &runs).each(), expected);
+        assert_eq!(gathered(Mapped::new(), 9, &runs).all(), Err(TaskError::Closed));
+        assert_eq!(gathered(Placed::new(), 9, &runs).all(), Err(TaskError::Closed));
     }
 }

@@ -67,6 +67,8 @@
 //! - A message in a pipe arrives whole or not at all, also when its sender is killed in the middle.
 //! - What was put into a queue stays there when its putter dies. A process killed in the middle of a put or a get leaves the queue as it was or as it was to
 //!   be, and the others go on.
+//! - A value that cannot be encoded is an error at the putter's, and the queue is as before. An item that cannot be *decoded* is taken, and its bytes are in the
+//!   getter's error: left in the queue it would keep all getters from the items behind it.
 //! - A pool loses the task that a dying worker was in, and no other; nothing ever waits for the dead.
 //! - A manager's item is on lease until it is acknowledged: a worker that dies gives it back.
 //!

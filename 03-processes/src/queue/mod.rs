@@ -119,7 +119,8 @@ pub enum GetError {
     TimedOut,
     /// The queue has been closed, and all its items have been got.
     Closed,
-    /// The item's bytes are not what the type is encoded to. The item is taken: here are its bytes.
+    /// The item's bytes are not what the type is encoded to. The item is taken, or it would keep all getters from those behind it: here are
+    /// its bytes.
     Decode {
         /// The item as it was put.
         bytes: Vec<u8>,
@@ -337,6 +338,9 @@ impl<T: Serialize + 'static> Queue<T> {
 
 impl<T: DeserializeOwned + 'static> Queue<T> {
     /// Gets the oldest item, waiting for one as long as it takes.
+    ///
+    /// An item that cannot be decoded is taken all the same: left in the queue, it would be the oldest for ever, and no getter would come to those
+    /// behind it. Its bytes are in the error; otherwise the queue is as after any get.
     ///
     /// # Errors
     ///

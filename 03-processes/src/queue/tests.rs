@@ -519,8 +519,16 @@ fn what_cannot_be_decoded_is_an_error_and_the_next_item_is_fine() {
         Err(GetError::Decode { bytes, .. }) => assert_eq!(bytes, [3]),
         other => panic!("{other:?}"),
     }
-    assert_eq!(queue.len(), 1);
-    assert_eq!(queue.get().unwrap(), Even(4));
+    // As after any get: counted, with room for two, open, and in order.
+    assert_eq!((queue.len(), queue.inner.counts()), (1, (3, 2)));
+    for value in [6, 8] {
+        queue.try_put(&Even(value)).unwrap();
+    }
+    assert!(queue.is_full() && matches!(queue.try_put(&Even(9)), Err(PutError::Full)));
+    for value in [4, 6, 8] {
+        assert_eq!(queue.try_get().unwrap(), Even(value));
+    }
+    assert!(!queue.is_closed() && matches!(queue.try_get(), Err(GetError::Empty)));
 }
 
 #[test]

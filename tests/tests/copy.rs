@@ -409,8 +409,14 @@ fn a_worker_killed_in_the_middle_of_a_parcel_has_it_done_by_another() {
 
 #[test]
 fn a_file_that_kills_every_worker_is_named_and_the_others_are_copied() {
+    for in_one_folder in [true, false] {
+        a_file_kills_every_worker(in_one_folder);
+    }
+}
+
+fn a_file_kills_every_worker(in_one_folder: bool) {
     let place = scratch();
-    make_large(&place.path().join("from"), true);
+    make_large(&place.path().join("from"), in_one_folder);
     let original = tree(&place.path().join("from"));
     let to = place.path().join("to");
     for _ in 0..20 {
@@ -436,7 +442,9 @@ fn a_file_that_kills_every_worker_is_named_and_the_others_are_copied() {
             fs::remove_dir_all(&to).unwrap();
             continue;
         }
-        let named = format!("\"from/{deadly}\": no worker could copy it: ");
+        let number = deadly.trim_start_matches("large");
+        let folder = if in_one_folder { String::new() } else { format!("{number}/") };
+        let named = format!("\"from/{folder}{deadly}\": no worker could copy it: ");
         assert!(
             status.code() == Some(1)
                 && complained.contains(&named)
@@ -444,7 +452,7 @@ fn a_file_that_kills_every_worker_is_named_and_the_others_are_copied() {
             "{status}: {complained}"
         );
         assert_eq!(there.len(), original.len() - 1);
-        assert!(!there.contains_key(Path::new(&deadly)));
+        assert!(!there.contains_key(&Path::new(&folder).join(&deadly)));
         assert_eq!(run(&["from", "to"], place.path()).0, Some(0));
         assert!(tree(&to) == original);
         return;

@@ -586,9 +586,11 @@ fn the_bar_counts_and_is_honest_to_the_end() {
     assert!(bars.is_sorted_by_key(|(_, files, _)| *files), "{bars:?}");
     assert!(bars.iter().all(|(_, files, found)| files <= found && *found <= 348), "{bars:?}");
     assert!(bars.iter().any(|(_, files, _)| *files > 0), "{bars:?}");
-    let is_sized =
-        |text: &&str| text.contains(" %  ") && text.contains("iB") && text.contains("/s");
-    assert!(terminal.text.split('\r').any(|text| is_sized(&text)), "{:?}", terminal.text);
+    let lines = terminal.text.split(['\r', '\n']).filter(|line| line.contains(" %  "));
+    let lines: Vec<&str> = lines.map(|line| line.trim_start_matches("\x1b[2K")).collect();
+    let all = ["files  ", "iB  ", "/s  ", " left"];
+    assert!(lines.iter().any(|line| all.iter().all(|part| line.contains(part))), "{lines:?}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:?}");
     let (status, last) = terminal.end();
     assert!(status.success(), "{status}: {last}");
     assert!(last.starts_with("copied 248 files (") && last.contains("100 hard links"), "{last}");

@@ -14,7 +14,7 @@
 //! nothing was touched
 //! ```
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use nix::sys::signal::{SigSet, Signal, raise};
 use processes::copy::{self, Options, Progress, Summary};
 use std::{
@@ -126,23 +126,23 @@ struct Display {
 impl Display {
     fn new() -> Self {
         let bar = ProgressBar::new(1000); // hidden by itself where standard error is no terminal
-        let style = ProgressStyle::with_template("{bar:16} {percent:>3} %  {wide_msg}");
+        let style = ProgressStyle::with_template("{bar:12} {percent:>3} %  {wide_msg}");
         bar.set_style(style.expect("a template that is right"));
         Self { bar, begun: Instant::now(), next_line: Duration::from_secs(1) }
     }
 
     fn show(&mut self, progress: &Progress) {
         let elapsed = self.begun.elapsed();
+        // 100 % is only what is over: whole, renamed, and on disk if that was asked for.
+        let done = if progress.is_over { 1.0 } else { share(progress).unwrap_or(0.0).min(0.99) };
         if !io::stderr().is_terminal() {
             // Twice as long after each: a log has few of them.
             if elapsed >= self.next_line && !progress.is_over {
-                eprintln!("{}", describe(progress, elapsed));
+                eprintln!("{:.0} %  {}", done * 100.0, describe(progress, elapsed));
                 self.next_line = elapsed * 2;
             }
             return;
         }
-        // 100 % is only what is over: whole, renamed, and on disk if that was asked for.
-        let done = if progress.is_over { 1.0 } else { share(progress).unwrap_or(0.0).min(0.99) };
         self.bar.set_position((done * 1000.0) as u64);
         self.bar.set_message(describe(progress, elapsed));
     }
@@ -167,18 +167,15 @@ fn describe(progress: &Progress, elapsed: Duration) -> String {
     if failed > 0 {
         text += &format!("{} failed  ", HumanCount(failed));
     }
-    text += &match progress.bytes_found {
-        Some(found) => format!("{} of {}", HumanBytes(bytes), HumanBytes(found)),
-        None => HumanBytes(bytes).to_string(),
-    };
+    text += &HumanBytes(bytes).to_string();
     if let Some(on_disk) = progress.on_disk {
         text += &format!(" ({} on disk)", HumanBytes(on_disk));
     }
     let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
     text += &format!("  {}/s", HumanBytes(rate as u64));
     if let Some(share) = share(progress).filter(|share| *share > 0.02 && !progress.is_over) {
-        let left = elapsed.mul_f64((1.0 / share - 1.0).max(0.0));
-        text += &format!("  {} left", HumanDuration(left));
+        let left = elapsed.mul_f64((1.0 / share - 1.0).max(0.0)).as_secs();
+        text += &format!("  {}:{:02} left", left / 60, left % 60);
     }
     text
 }

@@ -28,8 +28,9 @@ use crate::sync::lock;
 const TICK: Duration = Duration::from_millis(10);
 /// Between two times that what is there is written to disk; and before sizes are looked up.
 const LONG: Duration = Duration::from_millis(500);
-/// Where a copy will take so much longer, it is worth while to look up sizes.
-const LONGER: Duration = Duration::from_secs(1);
+/// Where a copy will take so much longer, or so few names are left, sizes are looked up: a call for each file.
+const LONGER: Duration = Duration::from_secs(5);
+const FEW: u64 = 1000;
 /// Names that may wait for a worker.
 const WAITING: u64 = 1 << 20;
 /// Messages for each worker process: one that it is at, and one that is there when it is done.
@@ -572,7 +573,7 @@ impl<'a> Engine<'a> {
         let mut source = Place::default();
         loop {
             let mut state = self.lock();
-            while state.unknown == 0 || !self.takes_longer(&state) {
+            while state.unknown == 0 || !self.is_worth_sizes(&state) {
                 if state.is_over() || self.is_stopped() {
                     return;
                 }
@@ -604,12 +605,13 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Whether there is much left to do, to judge by the files done so far.
-    fn takes_longer(&self, state: &State) -> bool {
+    /// Whether it is worth while to look up sizes, to judge by the files done so far.
+    fn is_worth_sizes(&self, state: &State) -> bool {
         let (elapsed, progress) = (self.begun.elapsed(), &state.progress);
         let done = progress.files + self.slots.under_way().0;
         let left = progress.files_found.saturating_sub(done);
-        elapsed > LONG && elapsed.as_secs_f64() * left as f64 > LONGER.as_secs_f64() * done as f64
+        let takes_longer = elapsed.as_secs_f64() * left as f64 > LONGER.as_secs_f64() * done as f64;
+        elapsed > LONG && (left < FEW || takes_longer)
     }
 
     /// Writes to disk what is there, again and again, so that little is left to wait for at the end.

@@ -159,7 +159,7 @@ pub struct Progress {
     pub is_listed: bool,
     /// Bytes written.
     pub bytes: u64,
-    /// Bytes to be written, once that is known. Sizes are only looked up when, after half a second, there seems to be a second's work left.
+    /// Bytes to be written, once that is known. Sizes are looked up after half a second, if there seem to be five seconds' work or only few files left.
     pub bytes_found: Option<u64>,
     /// Bytes of `bytes` that are on disk, if [`Options::sync`] is asked for.
     pub on_disk: Option<u64>,

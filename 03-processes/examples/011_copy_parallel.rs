@@ -4,7 +4,7 @@
 //! Rust: sub-folders, modes, times and symbolic links. The list of names is cut into chunks for the workers, because a
 //! message a file costs more than a small file. What is still missing is what `012_copy` has.
 //!
-//! Run: `cargo run --example 011_copy_parallel` (a picture: `TIMELINE=1` before it)
+//! Run: `cargo run --example 011_copy_parallel [SRC DST]` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#copy-tree` · `notes/zh-CN/03-processes.md#copy-tree`
 //!
 //! ```output
@@ -15,7 +15,7 @@
 
 use processes::Pool;
 use std::{env, error::Error, fs, io, os::unix::fs::symlink, path::Path, path::PathBuf, process};
-use util::timeline;
+use util::{args::Args, timeline};
 
 /// A path in the source, and the one it becomes.
 type Pair = (PathBuf, PathBuf);
@@ -51,8 +51,31 @@ fn copy_one((from, to): Pair) -> Result<(), String> {
     copied().map_err(|error| format!("{from:?}: {error}"))
 }
 
+// ANCHOR: copy
+/// How many folders were made, and how many files and links are in them.
+fn copy_tree(source: &Path, target: &Path) -> Result<(usize, usize), Box<dyn Error>> {
+    let mut found = Vec::new();
+    let folders = make_folders(source, target, &mut found)?;
+    let pool = Pool::builder().workers(2).build()?;
+    let results = pool.options().chunk(16).map(copy_one, found)?;
+    let done = results.into_iter().collect::<Result<Vec<()>, String>>()?;
+    Ok((folders, done.len()))
+}
+// ANCHOR_END: copy
+
 fn main() -> Result<(), Box<dyn Error>> {
     processes::init();
+    let mut args = Args::new(
+        "Usage: 011_copy_parallel [SRC DST]\n\nCopies a tree; without one, one it makes.",
+    );
+    let given = args.operands();
+    if !matches!(given.len(), 0 | 2) {
+        args.refuse("give SRC and DST, or neither");
+    }
+    args.finish();
+    if let [source, target] = &given[..] {
+        return copy_tree(Path::new(source), Path::new(target)).map(|_| ());
+    }
     let _timeline = timeline::start();
     let place = env::temp_dir().join(format!("011_copy_parallel-{}", process::id()));
     let (source, target) = (place.join("from"), place.join("to"));
@@ -61,14 +84,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         (0..20).try_for_each(|n| fs::write(source.join(folder).join(n.to_string()), folder))?;
     }
     symlink("deep/0", source.join("link"))?;
-    // ANCHOR: copy
-    let mut found = Vec::new();
-    let folders = make_folders(&source, &target, &mut found)?;
-    let pool = Pool::builder().workers(2).build()?;
-    let results = pool.options().chunk(16).map(copy_one, found)?;
-    let done = results.into_iter().collect::<Result<Vec<()>, String>>()?;
-    // ANCHOR_END: copy
-    println!("{folders} folders, {} files and links", done.len());
+    let (folders, done) = copy_tree(&source, &target)?;
+    println!("{folders} folders, {done} files and links");
     let leads_to = fs::read_link(target.join("link"))?;
     println!("the link leads to: {leads_to:?}");
     let time = |folder: &Path| fs::metadata(folder.join("a/7"))?.modified();
@@ -76,8 +93,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("the time of a copy is the time of its original: {same_time}");
     let same = fs::read(target.join("b/3"))? == b"b";
     fs::remove_dir_all(&place)?;
-    assert!(
-        same && same_time && leads_to == Path::new("deep/0") && (folders, done.len()) == (4, 61)
-    );
+    assert!(same && same_time && leads_to == Path::new("deep/0") && (folders, done) == (4, 61));
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! Rust: the same pool and queue. The bar draws itself only in a terminal. What a task returns is looked at, so
 //! a file that fails is an error; the queue is for the progress only.
 //!
-//! Run: `cargo run --example 010_copy_progress` (a picture: `TIMELINE=1` before it)
+//! Run: `cargo run --example 010_copy_progress [SRC DST]` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#copy-progress` · `notes/zh-CN/03-processes.md#copy-progress`
 //!
 //! ```output
@@ -15,34 +15,36 @@
 
 use indicatif::ProgressBar;
 use processes::{Pool, queue::Queue};
-use std::{env, error::Error, fs, path::PathBuf, process};
-use util::{tick, timeline};
+use std::{env, error::Error, ffi::OsString, fs, io, path::Path, path::PathBuf, process};
+use util::{args::Args, tick, timeline};
 
-fn copy_file((queue, from, to): (Queue<PathBuf>, PathBuf, PathBuf)) -> Result<u64, String> {
+fn copy_file(
+    (queue, from, to, ticks): (Queue<OsString>, PathBuf, PathBuf, f64),
+) -> Result<u64, String> {
     let _span = timeline::span("copy");
-    tick::sleep(0.2); // a slow disk, so that there is a bar to look at
+    if ticks > 0.0 {
+        tick::sleep(ticks); // a slow disk, so that there is a bar to look at
+    }
     let bytes = fs::copy(&from, &to).map_err(|error| format!("{from:?}: {error}"))?;
-    queue.put(&from).map_err(|error| error.to_string())?;
+    queue
+        .put(&from.file_name().unwrap_or_default().to_owned())
+        .map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    processes::init();
-    let _timeline = timeline::start();
-    let place = env::temp_dir().join(format!("010_copy_progress-{}", process::id()));
-    let (source, target) = (place.join("from"), place.join("to"));
-    fs::create_dir_all(&source)?;
-    fs::create_dir_all(&target)?;
-    let names: Vec<String> = (0..20).map(|n| format!("file {n}")).collect();
-    for name in &names {
-        fs::write(source.join(name), name.repeat(1000))?;
-    }
-    // ANCHOR: copy
+// ANCHOR: copy
+/// How many files were reported.
+fn copy_folder(source: &Path, target: &Path, ticks: f64) -> Result<usize, Box<dyn Error>> {
+    fs::create_dir(target)?;
+    let names: io::Result<Vec<_>> =
+        fs::read_dir(source)?.map(|entry| Ok(entry?.file_name())).collect();
     let pool = Pool::builder().workers(3).build()?;
     let queue = Queue::unbounded()?;
-    let copy =
-        |name| pool.apply_async(copy_file, (queue.clone(), source.join(name), target.join(name)));
-    let tasks: Vec<_> = names.iter().map(copy).collect::<Result<_, _>>()?;
+    let copy = |name: OsString| {
+        let job = (queue.clone(), source.join(&name), target.join(&name), ticks);
+        pool.apply_async(copy_file, job)
+    };
+    let tasks: Vec<_> = names?.into_iter().map(copy).collect::<Result<_, _>>()?;
 
     let (bar, mut reported) = (ProgressBar::new(tasks.len() as u64), 0);
     for task in tasks {
@@ -53,7 +55,32 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     bar.finish_and_clear();
-    // ANCHOR_END: copy
+    Ok(reported)
+}
+// ANCHOR_END: copy
+
+fn main() -> Result<(), Box<dyn Error>> {
+    processes::init();
+    let mut args = Args::new(
+        "Usage: 010_copy_progress [SRC DST]\n\nCopies the files of a folder; without one, of one it makes.",
+    );
+    let given = args.operands();
+    if !matches!(given.len(), 0 | 2) {
+        args.refuse("give SRC and DST, or neither");
+    }
+    args.finish();
+    if let [source, target] = &given[..] {
+        return copy_folder(Path::new(source), Path::new(target), 0.0).map(|_| ());
+    }
+    let _timeline = timeline::start();
+    let place = env::temp_dir().join(format!("010_copy_progress-{}", process::id()));
+    let (source, target) = (place.join("from"), place.join("to"));
+    fs::create_dir_all(&source)?;
+    let names: Vec<String> = (0..20).map(|n| format!("file {n}")).collect();
+    for name in &names {
+        fs::write(source.join(name), name.repeat(1000))?;
+    }
+    let reported = copy_folder(&source, &target, 0.2)?;
     println!("{reported} of {} files reported", names.len());
     let is_same =
         |name: &&String| fs::read(source.join(name)).ok() == fs::read(target.join(name)).ok();

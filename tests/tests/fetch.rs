@@ -7,7 +7,10 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
-    sync::{Arc, Barrier},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -111,35 +114,73 @@ fn results_stand_in_the_order_asked() {
     );
 }
 
+/// A server that gives nobody an answer before so many have asked; and the most requests it has had at once.
+fn gate(at_once: usize) -> (String, Arc<AtomicUsize>) {
+    let (barrier, now) = (Barrier::new(at_once), AtomicUsize::new(0));
+    let peak = Arc::new(AtomicUsize::new(0));
+    let most = Arc::clone(&peak);
+    let url = server(move |mut c| {
+        most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+        barrier.wait();
+        thread::sleep(Duration::from_millis(5)); // were there one too many, it would have the time to come
+        now.fetch_sub(1, SeqCst);
+        c.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 7\r\n\r\nthrough")
+    });
+    (url, peak)
+}
+
 #[test]
 fn never_more_than_n_at_once_and_no_fewer() {
     for at_once in [1, 5] {
-        // Nobody gets an answer before so many have asked.
-        let gate = Barrier::new(at_once);
-        let server = Server::start(move |_| {
-            gate.wait();
-            Answer::page("through").after(Duration::from_millis(5))
-        });
-        let server = server.unwrap();
+        let (url, peak) = gate(at_once);
         let mut arguments = vec!["--at-once".into(), at_once.to_string()];
-        arguments.extend((0..at_once * 6).map(|n| server.url(&format!("/{n}"))));
+        arguments.extend((0..at_once * 6).map(|n| format!("{url}{n}")));
         let (output, status) = run("016_fetch_pool", &arguments);
         assert_eq!(status, Some(0), "{output}");
-        assert_eq!((server.peak(), server.requests()), (at_once, at_once * 6));
+        assert_eq!(peak.load(SeqCst), at_once);
     }
 }
 
 #[test]
 fn the_pages_of_015_are_all_on_their_way_at_once() {
-    let gate = Barrier::new(20);
-    let server = Server::start(move |_| {
-        gate.wait();
-        Answer::page("through")
+    let (url, peak) = gate(20);
+    let urls: Vec<_> = (0..20).map(|n| format!("{url}{n}")).collect();
+    let (output, status) = run("015_fetch_pages", &urls);
+    assert_eq!((status, peak.load(SeqCst)), (Some(0), 20), "{output}");
+}
+
+#[test]
+fn the_local_server_counts_and_takes_requests_as_they_come() {
+    let server = Server::start(|path| {
+        let length = path[1..].parse().unwrap();
+        Answer::page("x".repeat(length)).after(Duration::from_millis(20))
     });
     let server = server.unwrap();
-    let urls: Vec<_> = (0..20).map(|n| server.url(&format!("/{n}"))).collect();
-    let (output, status) = run("015_fetch_pages", &urls);
-    assert_eq!((status, server.peak()), (Some(0), 20), "{output}");
+    let address = server.url("").replace("http://", "");
+    // Two requests in one piece, the second one in pieces; a page that fills all buffers on the way before anybody reads.
+    let mut one = TcpStream::connect(&address).unwrap();
+    one.write_all(b"GET /3 HTTP/1.1\r\n\r\nGET /9000000 HTTP/1.1\r\nhost: h").unwrap();
+    until(|| server.requests() == 1);
+    let mut other = TcpStream::connect(&address).unwrap();
+    other.write_all(b"GET /1 HTTP/1.1\r\n\r\n").unwrap();
+    one.write_all(b"\r\n\r\n").unwrap();
+    until(|| server.requests() == 3);
+    other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    one.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let head = |length: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+    let mut said = vec![0; head(1).len() + 1];
+    other.read_exact(&mut said).unwrap();
+    assert_eq!(said, (head(1) + "x").into_bytes());
+    let expected = head(3) + "xxx" + &head(9_000_000) + &"x".repeat(9_000_000);
+    let mut said = vec![0; expected.len()];
+    one.read_exact(&mut said).unwrap();
+    assert!(said == expected.into_bytes());
+    assert!(server.peak() <= 2);
+    // Who goes away in the middle of a request, or of waiting, takes nothing along.
+    TcpStream::connect(&address).unwrap().write_all(b"GET /").unwrap();
+    TcpStream::connect(&address).unwrap().write_all(b"GET /1 HTTP/1.1\r\n\r\n").unwrap();
+    one.write_all(b"GET /1 HTTP/1.1\r\n\r\n").unwrap();
+    one.read_exact(&mut [0; 39]).unwrap();
 }
 
 #[test]

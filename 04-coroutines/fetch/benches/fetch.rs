@@ -1,8 +1,10 @@
 //! A thousand pages that take 20 ms each, some at once: how near to the ideal threads and tasks come, and what they cost.
 //!
-//! The ideal is the delay alone: with 32 at once, 32 rounds of 20 ms. Threads ask by `ureq`, one thread for each of those at once; tasks
-//! by the [`Client`] of the cases, all on one thread. The pages come from a server in a process of its own, so the CPU time is
-//! the client's. Both make their connections anew in each round, and take turns. Left out: TLS, look-up of names, large pages.
+//! The ideal is the delay alone: with 32 at once, 32 rounds of 20 ms. Threads ask by `ureq`, one thread with a connection of its own for each of those at once; tasks
+//! by the [`Client`] of the cases, all on one thread. Both have their time-outs, redirects and size limits. The pages come from a server in a process of its own, so
+//! the CPU time is the client's. The ways take turns, and begin anew in each round: first each thread or task fetches one page, which makes its connection,
+//! and what that takes beyond the delay stands in a column of its own (*to begin*: all threads and all connections); when all have one, the thousand pages are timed.
+//! Left out: TLS, look-up of names, large pages.
 //!
 //! `cargo bench --package fetch`; with `--test` one short round.
 
@@ -13,13 +15,13 @@ use std::{
     io::{self, BufRead, BufReader, Read},
     process::{Child, Command, ExitCode, Stdio},
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::task::JoinSet;
+use tokio::{runtime, task::JoinSet};
 use util::measure::{self, Cost, Table};
 
 const DELAY: Duration = Duration::from_millis(20);
@@ -44,71 +46,129 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     BufReader::new(server.0.stdout.take().expect("it is piped")).read_line(&mut url)?;
     let url = Arc::<str>::from(url.trim());
 
-    let mut table = Table::new(["at once", "way", "ms", "ideal, ms", "of the ideal", "CPU, ms"]);
-    for at_once in [32, 64, 128, 256, 512, 1000] {
+    let mut table = Table::new([
+        "at once",
+        "way",
+        "ms",
+        "ideal, ms",
+        "of the ideal",
+        "CPU, ms",
+        "to begin, ms",
+    ]);
+    for at_once in [1, 8, 32, 64, 128, 256, 512, 1000] {
+        // As many rounds of the delay at most: one at a time, a thousand would take 20 s.
+        let pages = pages.min(50 * at_once);
         let mut costs = [Vec::new(), Vec::new()];
         for _ in 0..rounds {
-            costs[0].push(measure::cost(|| threads(&url, pages, at_once)));
+            costs[0].push(threads(&url, pages, at_once));
             // It reads the system's certificates, which is no part of fetching.
             let client = Client::new(&Options { proxies: false, ..Options::default() })?;
-            costs[1].push(measure::cost(|| tasks(&client, &url, pages, at_once)));
+            costs[1].push(tasks(&client, &url, pages, at_once)?);
         }
-        for (way, rounds) in ["threads", "tasks"].into_iter().zip(costs) {
-            assert!(rounds.iter().all(|(bytes, _)| *bytes == pages * BODY), "not all came");
-            let mut costs: Vec<Cost> = rounds.into_iter().map(|(_, cost)| cost).collect();
-            costs.sort_by_key(|cost| cost.wall);
-            let median = costs[costs.len() / 2];
+        for (way, mut rounds) in ["threads", "tasks"].into_iter().zip(costs) {
+            assert!(rounds.iter().all(|round| round.bytes == pages * BODY), "not all came");
+            rounds.sort_by_key(|round| round.cost.wall);
+            let median = &rounds[rounds.len() / 2];
             let ideal = DELAY * pages.div_ceil(at_once) as u32;
-            let share = 100.0 * ideal.as_secs_f64() / median.wall.as_secs_f64();
+            let share = 100.0 * ideal.as_secs_f64() / median.cost.wall.as_secs_f64();
             let ms = |time: Duration| format!("{:.0}", time.as_secs_f64() * 1e3);
-            let (wall, ideal, cpu) = (ms(median.wall), ms(ideal), ms(median.cpu));
-            table.row([at_once.to_string(), way.into(), wall, ideal, format!("{share:.0} %"), cpu]);
+            table.row([
+                at_once.to_string(),
+                way.into(),
+                ms(median.cost.wall),
+                ms(ideal),
+                format!("{share:.0} %"),
+                ms(median.cost.cpu),
+                ms(median.begin.saturating_sub(DELAY)),
+            ]);
         }
     }
-    println!("{pages} pages of {DELAY:?} each, median of {rounds}\n{table}");
+    println!("up to {pages} pages of {DELAY:?} each, median of {rounds}\n{table}");
     Ok(ExitCode::SUCCESS)
 }
 
+struct Round {
+    /// Until each had its first page.
+    begin: Duration,
+    /// Of the pages after that, and how many bytes they had.
+    cost: Cost,
+    bytes: usize,
+}
+
 /// One thread for each page that is on its way at once; each takes the next page when it is done with one.
-fn threads(url: &str, pages: usize, at_once: usize) -> usize {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .proxy(None)
-        .max_idle_connections(at_once)
-        .max_idle_connections_per_host(at_once)
-        .build()
-        .into();
+fn threads(url: &str, pages: usize, at_once: usize) -> Round {
     let (next, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let [begun, go, done] = [(); 3].map(|()| Barrier::new(at_once + 1));
+    let started = Instant::now();
     thread::scope(|s| {
-        for _ in 0..at_once.min(pages) {
+        for _ in 0..at_once {
             s.spawn(|| {
-                while next.fetch_add(1, Relaxed) < pages {
+                let agent = agent();
+                let get = || {
                     let mut page = agent.get(url).call().expect("it answers");
-                    let body = page.body_mut().read_to_vec().expect("it comes whole");
-                    bytes.fetch_add(body.len(), Relaxed);
+                    let body = page.body_mut().with_config().limit(Options::default().most);
+                    body.read_to_vec().expect("it comes whole").len()
+                };
+                assert_eq!(get(), BODY);
+                begun.wait();
+                go.wait();
+                while next.fetch_add(1, Relaxed) < pages {
+                    bytes.fetch_add(get(), Relaxed);
                 }
+                done.wait();
             });
         }
-    });
-    bytes.into_inner()
+        begun.wait();
+        let begin = started.elapsed();
+        let work = || {
+            go.wait();
+            done.wait();
+        };
+        let (_, cost) = measure::cost(work);
+        Round { begin, cost, bytes: bytes.load(Relaxed) }
+    })
+}
+
+/// One thread's: it has one connection, so nothing is shared, and nobody waits for a lock. A time-out a step, since one for all would
+/// start a thread for each page, to look its name up.
+fn agent() -> ureq::Agent {
+    let timeout = Some(Options::default().timeout);
+    ureq::Agent::config_builder()
+        .proxy(None)
+        .timeout_connect(timeout)
+        .timeout_send_request(timeout)
+        .timeout_recv_response(timeout)
+        .timeout_recv_body(timeout)
+        .build()
+        .into()
 }
 
 /// The same by tasks on this one thread.
-fn tasks(client: &Client, url: &Arc<str>, pages: usize, at_once: usize) -> usize {
-    let all = async {
-        let (next, mut tasks) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
-        for _ in 0..at_once.min(pages) {
-            let (url, client, next) = (Arc::clone(url), client.clone(), Arc::clone(&next));
-            tasks.spawn(async move {
-                let mut bytes = 0;
-                while next.fetch_add(1, Relaxed) < pages {
-                    bytes += client.get(&url).await.expect("it comes whole").body.len();
-                }
-                bytes
-            });
-        }
-        tasks.join_all().await.into_iter().sum()
-    };
-    fetch::run(all).expect("an event queue can be had")
+fn tasks(client: &Client, url: &Arc<str>, pages: usize, at_once: usize) -> io::Result<Round> {
+    // Both on one runtime: the connections belong to it.
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let started = Instant::now();
+    let first = runtime.block_on(in_tasks(client, url, at_once, at_once));
+    assert_eq!(first, at_once * BODY);
+    let begin = started.elapsed();
+    let work = || runtime.block_on(in_tasks(client, url, pages, at_once));
+    let (bytes, cost) = measure::cost(work);
+    Ok(Round { begin, cost, bytes })
+}
+
+async fn in_tasks(client: &Client, url: &Arc<str>, pages: usize, at_once: usize) -> usize {
+    let (next, mut tasks) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for _ in 0..at_once.min(pages) {
+        let (url, client, next) = (Arc::clone(url), client.clone(), Arc::clone(&next));
+        tasks.spawn(async move {
+            let mut bytes = 0;
+            while next.fetch_add(1, Relaxed) < pages {
+                bytes += client.get(&url).await.expect("it comes whole").body.len();
+            }
+            bytes
+        });
+    }
+    tasks.join_all().await.into_iter().sum()
 }
 
 /// The other process: a server, until the one who started it is gone.

@@ -1,15 +1,23 @@
 //! A server on this machine, so that the cases have pages to fetch, each as slow as one wants.
 
+use rustix::{
+    buffer::spare_capacity,
+    event::{PollFd, PollFlags, Timespec, epoll, poll},
+    io::Errno,
+};
 use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
     fmt,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// What a server answers to one request.
@@ -44,15 +52,14 @@ impl Answer {
 }
 
 /// A web server on the loopback interface, until the program ends. It answers GET, keeps connections open, and counts how
-/// many requests it has at once. Each connection has a thread.
+/// many requests it has at once. One thread does all of it, by epoll: it is to cost those who fetch as little as it can.
 pub struct Server {
     address: SocketAddr,
-    state: Arc<State>,
+    counts: Arc<Counts>,
 }
 
-struct State {
-    pages: Box<dyn Fn(&str) -> Answer + Send + Sync>,
-    idle: AtomicUsize,
+#[derive(Default)]
+struct Counts {
     now: AtomicUsize,
     peak: AtomicUsize,
     all: AtomicUsize,
@@ -65,19 +72,25 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server on a port that the system chooses. `pages` gives the answer to a path, such as `/index.html`.
+    /// Starts a server on a port that the system chooses. `pages` gives the answer to a path, such as `/index.html`; while it
+    /// does, all other requests wait. What is to take long is said by [`Answer::after`].
     ///
     /// # Errors
     ///
-    /// If no port or no thread can be had.
-    pub fn start(pages: impl Fn(&str) -> Answer + Send + Sync + 'static) -> io::Result<Server> {
+    /// If no port, no event queue or no thread can be had.
+    pub fn start(pages: impl Fn(&str) -> Answer + Send + 'static) -> io::Result<Server> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
         // Who comes while this many wait is turned away, and tries again a second later. `std` says 128.
         socket2::SockRef::from(&listener).listen(4096)?;
-        let (idle, now, peak, all) = Default::default();
-        let state = Arc::new(State { pages: Box::new(pages), idle, now, peak, all });
-        let server = Server { address: listener.local_addr()?, state: Arc::clone(&state) };
-        state.wait_for_one_more(&Arc::new(listener))?;
+        let server = Server { address: listener.local_addr()?, counts: Arc::default() };
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+        let counts = Arc::clone(&server.counts);
+        let (connections, due) = (HashMap::new(), BinaryHeap::new());
+        let mut events = Loop { epoll, listener, pages, counts, connections, due, next: 0 };
+        let thread = thread::Builder::new().name("local server".into());
+        thread.spawn(move || events.run().expect("an event queue goes on"))?;
         Ok(server)
     }
 
@@ -88,60 +101,175 @@ impl Server {
 
     /// The most requests it has had at once.
     pub fn peak(&self) -> usize {
-        self.state.peak.load(SeqCst)
+        self.counts.peak.load(SeqCst)
     }
 
     /// The requests it has had in all.
     pub fn requests(&self) -> usize {
-        self.state.all.load(SeqCst)
+        self.counts.all.load(SeqCst)
     }
 }
 
-impl State {
-    /// Starts a thread that answers one connection after the other. One is always left that waits for the next.
-    fn wait_for_one_more(self: &Arc<State>, listener: &Arc<TcpListener>) -> io::Result<()> {
-        let (state, listener) = (Arc::clone(self), Arc::clone(listener));
-        let thread = thread::Builder::new().name("local server".into()).stack_size(64 << 10);
-        self.idle.fetch_add(1, SeqCst);
-        let started = thread.spawn(move || {
-            loop {
-                let Ok((connection, _)) = listener.accept() else { continue };
-                if state.idle.fetch_sub(1, SeqCst) == 1 {
-                    // Without another thread, the next connection waits until this one is closed.
-                    let _ = state.wait_for_one_more(&listener);
+/// What an event is about, if it is none of the connections, which are numbered from 0.
+const LISTENER: u64 = u64::MAX;
+
+struct Loop<P> {
+    epoll: OwnedFd,
+    listener: TcpListener,
+    pages: P,
+    counts: Arc<Counts>,
+    connections: HashMap<u64, Connection>,
+    /// When connections are to get their answers, the next one first.
+    due: BinaryHeap<Reverse<(Instant, u64)>>,
+    next: u64,
+}
+
+struct Connection {
+    stream: TcpStream,
+    /// What came and is not answered.
+    came: Vec<u8>,
+    /// The answer that waits for its time.
+    answer: Option<Answer>,
+    /// What is to go, from `sent` on.
+    goes: Vec<u8>,
+    sent: usize,
+}
+
+impl<P: Fn(&str) -> Answer> Loop<P> {
+    fn run(&mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(256);
+        loop {
+            let now = Instant::now();
+            // A few at a time: a request's delay begins when it is read, and that is not to wait for a hundred answers.
+            for _ in 0..16 {
+                if let Some(Reverse((at, number))) = self.due.peek().copied()
+                    && at <= now
+                {
+                    self.due.pop();
+                    self.with(number, Loop::answer);
                 }
-                let _ = state.answer_all(&connection); // an error is the client's going away
-                drop(connection);
-                state.idle.fetch_add(1, SeqCst);
             }
-        });
-        started.map(drop).inspect_err(|_| _ = self.idle.fetch_sub(1, SeqCst))
+            let patience = self.due.peek().map(|Reverse((at, _))| {
+                Timespec::try_from(at.saturating_duration_since(now)).expect("no more than a delay")
+            });
+            // To wait is `poll`'s part: epoll's own time is in whole milliseconds, and rounds up.
+            let mut ready = [PollFd::new(&self.epoll, PollFlags::IN)];
+            match poll(&mut ready, patience.as_ref()) {
+                Ok(0) | Err(Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&Timespec::default()))?;
+            for event in events.drain(..) {
+                match event.data.u64() {
+                    LISTENER => self.accept(),
+                    number => self.with(number, Loop::go_on),
+                }
+            }
+        }
     }
 
-    /// Answers one request after the other until the client closes.
-    fn answer_all(&self, connection: &TcpStream) -> io::Result<()> {
-        connection.set_nodelay(true)?;
-        let mut reader = BufReader::new(connection);
-        let mut line = String::new();
-        while reader.read_line(&mut line)? > 0 {
-            let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
-            while line != "\r\n" {
-                line.clear();
-                if reader.read_line(&mut line)? == 0 {
-                    return Ok(()); // it went away in the middle of a request
-                }
+    /// Takes all connections that wait. What cannot be taken is tried again when the next one comes.
+    fn accept(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            let _ = stream.set_nodelay(true);
+            let _ = stream.set_nonblocking(true);
+            let number = self.next;
+            // Said once for both: each is told when it becomes so, and not as long as it is.
+            let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+            if epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(number), flags).is_ok() {
+                self.next += 1;
+                let (came, answer, goes) = Default::default();
+                self.connections.insert(number, Connection { stream, came, answer, goes, sent: 0 });
             }
-            line.clear();
-            self.all.fetch_add(1, SeqCst);
-            self.peak.fetch_max(self.now.fetch_add(1, SeqCst) + 1, SeqCst);
-            let answer = (self.pages)(&path);
-            thread::sleep(answer.delay);
-            // Counted as over before it is sent: the client may ask for the next one as soon as it has this.
-            self.now.fetch_sub(1, SeqCst);
-            let Answer { status, headers, body, .. } = answer;
-            let length = body.len();
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n");
-            (&mut &*connection).write_all(&[head.as_bytes(), &body].concat())?;
+        }
+    }
+
+    /// Does `step` for one connection. An error is the client's going away: the connection is closed, and its request over.
+    fn with(&mut self, number: u64, step: fn(&mut Self, u64, &mut Connection) -> io::Result<()>) {
+        let Some(mut connection) = self.connections.remove(&number) else { return };
+        if step(self, number, &mut connection).is_ok() {
+            self.connections.insert(number, connection);
+        } else if connection.answer.is_some() {
+            self.counts.now.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// Writes what waits for room, and reads what came.
+    fn go_on(&mut self, number: u64, connection: &mut Connection) -> io::Result<()> {
+        connection.write()?;
+        connection.read()?;
+        self.take_request(number, connection)
+    }
+
+    /// Sends the answer that was due, and looks whether there is another request already.
+    fn answer(&mut self, number: u64, connection: &mut Connection) -> io::Result<()> {
+        let Some(Answer { status, headers, body, .. }) = connection.answer.take() else {
+            return Ok(());
+        };
+        // Counted as over before it is sent: the client may ask for the next one as soon as it has this.
+        self.counts.now.fetch_sub(1, SeqCst);
+        let length = body.len();
+        connection.goes.clear();
+        connection.sent = 0;
+        write!(connection.goes, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n")?;
+        connection.goes.extend_from_slice(&body);
+        connection.write()?;
+        self.take_request(number, connection)
+    }
+
+    /// Begins with the next request, if it is there whole and the last one is answered.
+    fn take_request(&mut self, number: u64, connection: &mut Connection) -> io::Result<()> {
+        if connection.came.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
+            return Err(ErrorKind::InvalidData.into()); // no `GET`: a client that wants TLS, say
+        }
+        let end = connection.came.windows(4).position(|four| four == b"\r\n\r\n");
+        let Some(end) = end.filter(|_| connection.answer.is_none() && connection.is_sent()) else {
+            return Ok(());
+        };
+        let head = String::from_utf8_lossy(&connection.came[..end]);
+        let answer = (self.pages)(head.split(' ').nth(1).unwrap_or("/"));
+        connection.came.drain(..end + 4);
+        self.due.push(Reverse((Instant::now() + answer.delay, number)));
+        connection.answer = Some(answer);
+        self.counts.all.fetch_add(1, SeqCst);
+        self.counts.peak.fetch_max(self.counts.now.fetch_add(1, SeqCst) + 1, SeqCst);
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn is_sent(&self) -> bool {
+        self.sent == self.goes.len()
+    }
+
+    /// Reads all that is there.
+    fn read(&mut self) -> io::Result<()> {
+        let mut piece = [0; 4096];
+        loop {
+            match self.stream.read(&mut piece) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.came.extend_from_slice(&piece[..count]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            }
+            // No more than a page's address is expected: whoever sends on and on is a stranger.
+            if self.came.len() > 1 << 16 {
+                return Err(ErrorKind::InvalidData.into());
+            }
+        }
+    }
+
+    /// Writes as much as there is room for.
+    fn write(&mut self) -> io::Result<()> {
+        while !self.is_sent() {
+            match self.stream.write(&self.goes[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
         }
         Ok(())
     }

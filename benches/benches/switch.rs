@@ -25,7 +25,11 @@ const TASKS: u64 = 1000;
 
 fn main() {
     processes::init();
-    let mut criterion = Criterion::default().configure_from_args();
+    // Eight ways, and a reader who waits: what is measured is short, so half a minute is enough for all of them.
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
     let mut group = criterion.benchmark_group("switch");
 
     group.bench_function("stackful", |b| {

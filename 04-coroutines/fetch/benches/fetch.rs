@@ -6,7 +6,7 @@
 //! and what that takes beyond the delay stands in a column of its own (*to begin*: all threads and all connections); when all have one, the thousand pages are timed.
 //! Left out: TLS, look-up of names, large pages.
 //!
-//! `cargo bench --package fetch`; with `--test` one short round.
+//! `cargo bench --package fetch --bench fetch`; with `--test` one short round.
 
 use fetch::{Answer, Client, Options, Server};
 use std::{

@@ -25,10 +25,10 @@ const TASKS: u64 = 1000;
 
 fn main() {
     processes::init();
-    // Eight ways, and a reader who waits: what is measured is short, so half a minute is enough for all of them.
+    // Eight ways, and a reader who waits: what is measured is short, so a quarter of a minute is enough for all of them.
     let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(2))
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(1))
         .configure_from_args();
     let mut group = criterion.benchmark_group("switch");
 

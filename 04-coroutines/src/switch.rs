@@ -250,7 +250,7 @@ impl<V> Shared<V> {
     }
 
     /// Ends a coroutine where it stands. The error is what it panicked with at that.
-    fn unwind(&self, mut stack: Box<Stack>) -> Result<(), String> {
+    fn unwind(&self, mut stack: Stack) -> Result<(), String> {
         self.states.replace(stack.index, State::Ended);
         let inside = self.inside.replace(false); // so that it cannot switch
         // Not left to its `drop`, which would abort the program if it panicked.
@@ -393,7 +393,7 @@ impl<V> Hub<V> {
     pub fn cancel(&self, id: Id) -> Result<(), SwitchError> {
         self.shared.outside()?;
         let stack = self.shared.begin(id)?;
-        self.shared.unwind(stack).map_err(|message| SwitchError::Panicked { id, message })
+        self.shared.unwind(*stack).map_err(|message| SwitchError::Panicked { id, message })
     }
 
     /// Whether this coroutine has ended: it returned, panicked or was cancelled. `false` for another hub's.
@@ -412,7 +412,7 @@ impl<V> Drop for Hub<V> {
         while index < self.shared.states.count.get() {
             let id = Id { hub: self.shared.number, index };
             if let Ok(stack) = self.shared.begin(id) {
-                let _ = self.shared.unwind(stack);
+                let _ = self.shared.unwind(*stack);
             }
             index += 1;
         }

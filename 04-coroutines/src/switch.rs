@@ -688,6 +688,19 @@ mod tests {
     }
 
     #[test]
+    fn one_that_catches_its_end_takes_no_other_along() {
+        let hub = Hub::new();
+        let other = hub.spawn(|here, n: u32| here.switch_to_main(n).unwrap() + 1);
+        let id = hub.spawn(move |here, n| {
+            let _ = catch_unwind(AssertUnwindSafe(|| here.switch_to_main(n)));
+            here.switch(other, n).unwrap()
+        });
+        assert_eq!((hub.switch(other, 1), hub.switch(id, 2)), (Ok(1), Ok(2)));
+        assert_eq!(hub.cancel(id), Ok(()));
+        assert_eq!(hub.switch(other, 5), Ok(6), "it stands where it stood");
+    }
+
+    #[test]
     fn a_panic_at_the_end_is_an_error_and_no_abort() {
         let panics_at_its_end = |hub: &Hub<u32>| {
             hub.spawn(|here, n| {

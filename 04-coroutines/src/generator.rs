@@ -11,9 +11,9 @@
 //!
 //! A state machine may refer to itself, so it must not move once it runs: it is pinned. In a variable, by
 //! [`pin!`](std::pin::pin), the compiler sees through all of it, and a loop over it is as fast as the loop written out. In a `Box`
-//! it can be returned and kept; then its state is in memory, which each step reads and writes back, instead of in registers, and nothing of
-//! the step is computed together with the loop. Over the sum of Fibonacci numbers that is five times the loop (`cargo bench -- iterate`), a
-//! nanosecond or so a step: worth it unless the step itself is that small. So pin where it is used up, box where it has to be kept.
+//! it can be returned and kept; then its state is in memory, which each step reads and writes back, instead of in registers. Over the sum of
+//! Fibonacci numbers, where a step is an addition or two, that is five times the loop (`cargo bench -- iterate`). So pin where it is used up, box where it
+//! has to be kept.
 //!
 //! This is the shape of `std::ops::Coroutine`, which is not stable; see also `gen` blocks.
 

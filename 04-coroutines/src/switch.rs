@@ -262,7 +262,7 @@ impl<V> Shared<V> {
 }
 
 /// Stacks begin at the same place in a page, so coroutines with the same code would keep the same things at the same places of their pages. A
-/// processor that looks at those first takes one's store for what the other one loads (twice the time, measured): so they begin
+/// processor that looks at those first takes one's store for what the other one loads (over half as much time again, measured): so they begin
 /// at several places.
 const COLOURS: usize = 8;
 

@@ -12,6 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Stat, helper, is_gone, open_descriptors, wait_until};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use processes::{Builder, JoinError, Queue, SpawnError, active_children, current, spawn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -504,9 +506,17 @@ fn large_arguments_and_results() {
 }
 
 fn a_large_argument_does_not_make_spawn_wait() {
-    // The child does not read: it is stopped, perhaps before it can.
-    let child = spawn(|text: String| text.len(), "x".repeat(8 << 20)).unwrap();
-    kill("STOP", &[child.id()]);
+    let stopped = || {
+        let child = spawn(|text: String| text.len(), "x".repeat(8 << 20)).unwrap();
+        let _ = signal::kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGSTOP);
+        let stat = || Stat::of(child.id());
+        assert!(wait_until(Duration::from_secs(20), || {
+            stat().is_none_or(|stat| matches!(stat.state, 'T' | 'Z' | 'X'))
+        }));
+        stat().is_some_and(|stat| stat.state == 'T').then_some(child)
+    };
+    // The child does not read: it is stopped before it can. One that was quicker is of no use here.
+    let child = (0..100).find_map(|_| stopped()).expect("one is stopped before it has ended");
     let other = spawn(increment, 1).unwrap();
     assert_eq!(other.join(), Ok(2));
     kill("CONT", &[child.id()]);

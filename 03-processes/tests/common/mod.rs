@@ -94,10 +94,31 @@ impl Watchdog {
             thread::sleep(DEADLINE);
             if GENERATION.load(Ordering::SeqCst) == generation {
                 eprintln!("test {name} is still running after {DEADLINE:?}");
+                say_who_waits();
                 std::process::abort();
             }
         });
         Self { generation }
+    }
+}
+
+/// Prints the threads of this process and of all below it: what each is called, its state, and where in the kernel it waits.
+fn say_who_waits() {
+    let mut family = vec![std::process::id()];
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let all = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for (pid, stat) in all.filter_map(|pid: u32| Some((pid, Stat::of(pid)?))) {
+        if family.contains(&stat.parent) {
+            family.push(pid);
+        }
+    }
+    for pid in family {
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let read = |file| fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+            let state = read("stat").rsplit(')').next().and_then(|rest| rest.chars().nth(1));
+            let name = read("comm");
+            eprintln!("  {pid} {}: {:?}, {}", name.trim(), state.unwrap_or('?'), read("wchan"));
+        }
     }
 }
 

@@ -97,6 +97,8 @@ impl State {
 pub(super) struct Engine<'a> {
     pub(super) options: &'a Options,
     settings: Settings,
+    /// Before the slots: they are given back when no worker can write to them any more.
+    pool: OnceLock<Pool>,
     slots: Slots,
     begun: Instant,
     state: Mutex<State>,
@@ -104,7 +106,6 @@ pub(super) struct Engine<'a> {
     changed: Condvar,
     /// Everything is over.
     over: Condvar,
-    pool: OnceLock<Pool>,
 }
 
 /// What a feeder is to do next.

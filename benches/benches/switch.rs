@@ -8,14 +8,9 @@
 use corosensei::{Coroutine, Yielder};
 use coroutines::{Generator, Step, switch::Hub};
 use criterion::Criterion;
-use multitask::cores;
+use multitask::{cores, switches};
 use std::{
     pin::pin,
-    sync::{
-        Condvar, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    thread,
     time::{Duration, Instant},
 };
 use tokio::{runtime, task};
@@ -115,13 +110,13 @@ fn main() {
 
     let processors = cores::allowed().unwrap();
     cores::on(&processors[..1], || {
-        group.bench_function("threads_pinned", |b| b.iter_custom(by_condition));
+        group.bench_function("threads_pinned", |b| b.iter_custom(switches::by_condition));
     })
     .unwrap();
-    group.bench_function("threads_unpinned", |b| b.iter_custom(by_condition));
+    group.bench_function("threads_unpinned", |b| b.iter_custom(switches::by_condition));
     // On one processor, whoever spins keeps the other from its turn.
     if processors.len() > 1 {
-        group.bench_function("threads_spinning", |b| b.iter_custom(by_spinning));
+        group.bench_function("threads_spinning", |b| b.iter_custom(switches::by_spinning));
     }
     group.bench_function("processes_pipe", |b| {
         let (mine, theirs) = processes::pipe::duplex::<u64, u64>().unwrap();
@@ -155,53 +150,4 @@ fn timed(work: impl FnOnce()) -> Duration {
     let started = Instant::now();
     work();
     started.elapsed()
-}
-
-/// Two threads that wait for an even and for an odd number, and count it up.
-fn by_condition(count: u64) -> Duration {
-    let (turn, changed) = (Mutex::new(0), Condvar::new());
-    let side = |odd: u64| {
-        let mut turn = turn.lock().unwrap();
-        while *turn < count {
-            if *turn % 2 == odd {
-                *turn += 1;
-                changed.notify_one();
-            } else {
-                turn = changed.wait(turn).unwrap();
-            }
-        }
-        changed.notify_one();
-    };
-    let took = timed(|| {
-        thread::scope(|s| {
-            s.spawn(|| side(1));
-            side(0);
-        });
-    });
-    assert_eq!(*turn.lock().unwrap(), count);
-    took
-}
-
-/// The same without sleeping.
-fn by_spinning(count: u64) -> Duration {
-    let turn = AtomicU64::new(0);
-    let side = |odd: u64| loop {
-        let now = turn.load(SeqCst);
-        if now >= count {
-            return;
-        }
-        if now % 2 == odd {
-            turn.store(now + 1, SeqCst);
-        } else {
-            std::hint::spin_loop();
-        }
-    };
-    let took = timed(|| {
-        thread::scope(|s| {
-            s.spawn(|| side(1));
-            side(0);
-        });
-    });
-    assert_eq!(turn.load(SeqCst), count);
-    took
 }

@@ -7,7 +7,8 @@
 //!
 //! - [`add_and_wake`] changes the word *and* wakes in one system call (`FUTEX_WAKE_OP`). A process cannot be killed
 //!   between the two, so a change that somebody waits for is never made without its wake.
-//! - [`Bell`] is a word many may ring and many may wait for; ringing costs no system call while nobody sleeps.
+//! - [`Bell`] is a word many may ring and many may wait for; ringing costs no system call while nobody sleeps, and is such a
+//!   single step where somebody does.
 //!
 //! # Invariants of the `unsafe` code
 //!
@@ -72,18 +73,19 @@ enum Change {
 /// The kernel does both before it returns to user mode, and a fatal signal takes effect only there: a process killed
 /// at any instruction has done either nothing or both.
 pub(crate) fn add_and_wake(word: &AtomicU32, addend: u32) {
-    change_and_wake(word, Change::Add, addend);
+    change_and_wake(word, Change::Add, addend, 1);
 }
 
 /// Sets `bits` (at most 2047) in `word` and wakes one that sleeps on it, as one step; see [`add_and_wake`].
 pub(crate) fn set_and_wake(word: &AtomicU32, bits: u32) {
-    change_and_wake(word, Change::Or, bits);
+    change_and_wake(word, Change::Or, bits, 1);
 }
 
-fn change_and_wake(word: &AtomicU32, change: Change, operand: u32) {
+/// Changes the word and wakes up to `count` that sleep on it.
+fn change_and_wake(word: &AtomicU32, change: Change, operand: u32, count: i32) {
     assert!(operand < 2048, "the kernel takes a signed 12-bit operand");
-    // Operation, comparison (0 is EQ), operand, what to compare with. The comparison decides over a second wake,
-    // which is not wanted: 2047 is no value these words have.
+    // Operation, comparison (0 is EQ), operand, what to compare with. The comparison decides over one more wake, which is
+    // not wanted but does no harm: here of a word that was 2047.
     let operation = (change as u32) << 28 | operand << 12 | 2047;
     // What this process wrote before is visible to whoever sees the change.
     fence(Ordering::SeqCst);
@@ -94,7 +96,7 @@ fn change_and_wake(word: &AtomicU32, change: Change, operand: u32) {
                 libc::SYS_futex,
                 word.as_ptr(),
                 libc::FUTEX_WAKE_OP,
-                1usize,
+                count,
                 0usize,
                 word.as_ptr(),
                 operation,
@@ -113,7 +115,7 @@ fn change_and_wake(word: &AtomicU32, change: Change, operand: u32) {
         Change::Add => word.fetch_add(operand, Ordering::SeqCst),
         Change::Or => word.fetch_or(operand, Ordering::SeqCst),
     };
-    wake(word, 1);
+    wake(word, count);
 }
 
 /// How long to look before sleeping, in pauses of the processor (some 15 to 40 ns each): nothing on one core, where looking
@@ -158,7 +160,9 @@ pub(crate) fn pause(pauses: u32) {
 /// whether there is something to do, and sleeps only if the bell has not rung since.
 ///
 /// Why no ring is lost: the waiter sets bit 0, then looks; the ringer makes its change, then looks at bit 0; with a
-/// full fence between the two steps on either side, at least one of them sees what the other did.
+/// full fence between the two steps on either side, at least one of them sees what the other did. And bit 0 is cleared in the
+/// step that wakes: a ringer killed before it leaves the bit to the next one, who wakes in its place. (Two who ring at once
+/// may leave the bit set while nobody sleeps, which costs a system call.)
 #[repr(transparent)]
 #[derive(Debug)]
 pub(crate) struct Bell(AtomicU32);
@@ -181,19 +185,12 @@ impl Bell {
     }
 
     /// Wakes everybody who waits; costs one fence and one load while nobody does.
+    #[inline]
     pub(crate) fn ring(&self) {
         fence(Ordering::SeqCst);
-        let mut seen = self.0.load(Ordering::Relaxed);
-        while seen & 1 != 0 {
-            match self.0.compare_exchange_weak(
-                seen,
-                seen.wrapping_add(1),
-                Ordering::SeqCst,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return wake(&self.0, i32::MAX),
-                Err(now) => seen = now,
-            }
+        if self.0.load(Ordering::Relaxed) & 1 != 0 {
+            // One more is the next number, with bit 0 clear.
+            change_and_wake(&self.0, Change::Add, 1, i32::MAX);
         }
     }
 }

@@ -1,0 +1,91 @@
+//! A bell whose ringer is killed: at each single instruction of its ring.
+
+mod common;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Stat, wait_until};
+use nix::errno::Errno;
+use nix::sys::{ptrace, wait};
+use nix::unistd::Pid;
+use processes::ring::{self, Doorbell, Receiver, RingError, Sender};
+
+tests! {
+    [a_ringer_killed_at_any_instruction_takes_no_ring_along]
+    helpers []
+}
+
+/// Longer than anyone sleeps whom somebody wakes.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Somebody sleeps, and one process after the other rings for it: the n-th one is killed after n instructions, until one comes to the end of its
+/// ring. Whatever it was at, the next ring wakes the sleeper: as the one does that tells a pool of a worker's death.
+fn a_ringer_killed_at_any_instruction_takes_no_ring_along() {
+    for instructions in 0.. {
+        match ring_and_be_killed_after(instructions) {
+            Ok(false) => {}
+            Ok(true) => return assert!(instructions > 20, "only {instructions} instructions"),
+            Err(Errno::EPERM) => return println!("skipped: no process may be traced here"),
+            Err(error) => panic!("after {instructions} instructions: {error}"),
+        }
+    }
+}
+
+/// Whether the ring was over by then.
+fn ring_and_be_killed_after(instructions: u32) -> nix::Result<bool> {
+    let bell = Doorbell::new().unwrap();
+    let (mut go, gate) = ring::create(4096).unwrap();
+    let (tell, mut told) = ring::create(4096).unwrap();
+    let child = processes::spawn(ringer, (gate, bell.clone(), tell)).unwrap();
+    told.recv(None).unwrap();
+    thread::scope(|scope| {
+        let (id, known) = mpsc::channel();
+        let sleeper = scope.spawn({
+            let bell = bell.clone();
+            move || {
+                let ticket = bell.ticket();
+                id.send(rustix::thread::gettid()).unwrap();
+                let start = Instant::now();
+                bell.wait(ticket, Some(start + LONG));
+                start.elapsed() < LONG
+            }
+        });
+        let id = known.recv().unwrap().as_raw_pid().cast_unsigned();
+        wait_until(LONG, || Stat::of(id).is_none_or(|stat| stat.state == 'S'));
+
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let mut step = || {
+            ptrace::attach(pid)?;
+            wait::waitpid(pid, None)?;
+            go.try_send(b"go").unwrap();
+            for _ in 0..instructions {
+                ptrace::step(pid, None)?;
+                wait::waitpid(pid, None)?;
+            }
+            Ok(told.try_recv() == Err(RingError::Closed))
+        };
+        let is_over = step();
+        child.kill().unwrap();
+        let _ = child.join();
+        bell.ring();
+        assert!(
+            sleeper.join().unwrap(),
+            "killed after {instructions}, and nobody woke the sleeper"
+        );
+        is_over
+    })
+}
+
+fn ringer((mut gate, bell, mut tell): (Receiver, Doorbell, Sender)) {
+    // Sleeps once: then what a ring calls has been found, which takes the linker a thousand instructions.
+    let soon = Instant::now() + Duration::from_millis(1);
+    assert_eq!(gate.recv(Some(soon)), Err(RingError::TimedOut));
+    tell.try_send(b"at the gate").unwrap();
+    while !gate.has_bytes() {
+        std::hint::spin_loop();
+    }
+    bell.ring();
+    tell.close();
+}

@@ -2,7 +2,7 @@
 //!
 //! | part | how it is known |
 //! | --- | --- |
-//! | memory of their own | the proportional set size, [`util::measure::memory`] |
+//! | memory of their own | what they have written, and a share of what they share: [`util::measure::memory`] |
 //! | page tables | `VmPTE` in `/proc/PID/status` |
 //! | kernel stacks | 16 KiB a thread, as on x86-64 and arm64 |
 //! | sockets | those that are open, by what `/proc/net/protocols` says that one of their kind takes |

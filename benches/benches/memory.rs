@@ -1,7 +1,7 @@
 //! What one holds that does nothing: a process, a thread, an async task; and a million numbers in a list against an iterator over them. And how
 //! long a busy thread's turn is when it shares a processor.
 //!
-//! Measured in bytes: the proportional set size of this process and its children, and what the kernel holds for their stacks, page tables and
+//! Measured in bytes: what this process and its children have written, and what the kernel holds for their stacks, page tables and
 //! sockets (`multitask::held`), before they are there and while they wait. Each round is a process of its own, because what an
 //! earlier round freed would hide what this one needs. A turn lasts from one switch that the kernel counts to the next (`multitask::slices`). Left out: the
 //! kernel's smaller records, and what they hold when they do something.

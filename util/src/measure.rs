@@ -108,12 +108,16 @@ pub fn thread_switches() -> u64 {
     voluntary + involuntary
 }
 
-/// The memory in bytes that process `id` holds, its *proportional set size*: what only it
-/// has counts whole, what `n` processes share counts an `n`th. Kernel memory on its behalf
-/// (stacks, page tables, sockets) is not in it.
+/// The memory in bytes that process `id` has of its own: what it has written, and of what `n` processes share to write (shared memory) an `n`th.
+///
+/// Pages of files (the program's text, libraries) are not in it: the kernel can drop them at any time, and how many processes share
+/// them changes with whatever else runs. Nor is kernel memory on its behalf (stacks, page tables, sockets).
 ///
 /// ```
-/// assert!(util::measure::memory(std::process::id())? > 100_000);
+/// let before = util::measure::memory(std::process::id())?;
+/// let written = std::hint::black_box(vec![1u8; 1 << 20]);
+/// assert!(util::measure::memory(std::process::id())? >= before + (1 << 20));
+/// # drop(written);
 /// # std::io::Result::Ok(())
 /// ```
 ///
@@ -123,11 +127,13 @@ pub fn thread_switches() -> u64 {
 pub fn memory(id: u32) -> io::Result<u64> {
     let path = format!("/proc/{id}/smaps_rollup");
     let report = fs::read_to_string(&path)?;
-    report
-        .lines()
-        .find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok())
-        .map(|kibibytes: u64| kibibytes * 1024)
-        .ok_or_else(|| io::Error::other(format!("{path} has no line `Pss: … kB`")))
+    let kibibytes = |name: &str| {
+        let mut lines = report.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
+        let value: Option<u64> = value.and_then(|value| value.parse().ok());
+        value.ok_or_else(|| io::Error::other(format!("{path} has no line `{name} … kB`")))
+    };
+    Ok((kibibytes("Pss_Anon:")? + kibibytes("Pss_Shmem:")?) * 1024)
 }
 
 /// A plain table: the first column to the left, figures to the right.

@@ -2,7 +2,7 @@
 //!
 //! Python: a process costs more than a thread, a thread more than a coroutine, by far.
 //! Rust: the same, measured: 1,000 tasks, 1,000 threads and a tenth as many processes (fewer with a tick under 100 ms), all figures for one. Memory is
-//! the proportional set size and what the kernel holds: page tables, a stack for each thread, sockets.
+//! what they have written and what the kernel holds: page tables, a stack for each thread, sockets.
 //!
 //! Run: `cargo run --example 1_1_7_cost_of_a_task`, with `--release` for figures that count
 //! Notes: `notes/en/01-multitask.md#cost` · `notes/zh-CN/01-multitask.md#cost`
@@ -84,7 +84,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("only {had} of {count} could be had (a limit, see `ulimit -u`): {name}");
         }
         let one = bytes.map(|bytes| bytes as f64 / 1024.0 / f64::from(had)); // the last is the sum
-        assert!(had > 0 && one[4] > least);
+        assert!(
+            had > 0 && one[4] > least,
+            "{name}: {one:?} KiB each, and more than {least} expected"
+        );
         least = one[4];
         let (first_time, first_sum) = *first.get_or_insert((time, one[4]));
         let [user, page_tables, stack, sockets, sum] = one.map(|each| format!("{each:.2} KiB"));

@@ -1,7 +1,9 @@
-//! A bell whose ringer is killed: at each single instruction of its ring.
+//! Processes killed while they ring a bell, at each single instruction of it, and while they make rings and give them up.
 
 mod common;
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +15,10 @@ use nix::unistd::Pid;
 use processes::ring::{self, Doorbell, Receiver, RingError, Sender};
 
 tests! {
-    [a_ringer_killed_at_any_instruction_takes_no_ring_along]
+    [
+        a_ringer_killed_at_any_instruction_takes_no_ring_along,
+        one_killed_while_it_makes_rings_and_drops_them_stops_nobody_and_leaves_nothing,
+    ]
     helpers []
 }
 
@@ -88,4 +93,51 @@ fn ringer((mut gate, bell, mut tell): (Receiver, Doorbell, Sender)) {
     }
     bell.ring();
     tell.close();
+}
+
+/// Two processes make rings and drop them, and are killed at any moment. Meanwhile this one makes some too, and finds them empty; and what the
+/// dead held is used again, so that the shared memory does not grow with each.
+fn one_killed_while_it_makes_rings_and_drops_them_stops_nobody_and_leaves_nothing() {
+    let mut after_some = 0;
+    for kill in 0..300 {
+        let (tell, mut told) = ring::create(4096).unwrap();
+        let for_ever = |mut tell: Sender| loop {
+            make_rings();
+            let _ = tell.try_send(b"once more");
+        };
+        let first = processes::spawn(for_ever, tell).unwrap();
+        told.recv(None).unwrap();
+        let (tell, mut told) = ring::create(4096).unwrap();
+        let second = processes::spawn(for_ever, tell).unwrap();
+        told.recv(None).unwrap();
+        (0..kill % 7).for_each(|_| make_rings());
+        for child in [first, second] {
+            child.kill().unwrap();
+            make_rings();
+            let _: Result<(), _> = child.join();
+        }
+        if kill == 30 {
+            after_some = shared_memory();
+        }
+    }
+    let (in_the_end, ring) = (shared_memory(), 8192);
+    assert!(in_the_end <= after_some + 20 * ring, "{after_some} bytes became {in_the_end}");
+}
+
+fn make_rings() {
+    let rings: Vec<_> = (0..4).map(|_| ring::create(4096).unwrap()).collect();
+    for (mut sender, mut receiver) in rings {
+        assert_eq!(receiver.try_recv(), Ok(None), "it is new, and so empty");
+        sender.try_send(b"not empty").unwrap();
+    }
+}
+
+/// The length of the one piece of memory that this process shares with all it has started.
+fn shared_memory() -> u64 {
+    let open = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let is_shared = |path: &PathBuf| {
+        fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:processes"))
+    };
+    let path = open.into_iter().find(is_shared).expect("rings have been made");
+    fs::metadata(path).unwrap().len()
 }

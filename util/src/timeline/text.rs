@@ -146,23 +146,25 @@ fn line(label: &str, cells: &[Cell], colours: bool) -> String {
     out + "\n"
 }
 
-/// `text` in exactly `columns`: padded, or cut with an ellipsis.
+/// `text` in exactly `columns`: padded, or with an ellipsis in its middle, for names often differ at their ends.
 fn fit(text: &str, columns: usize) -> String {
-    let mut out = String::new();
-    let mut left = columns;
-    let whole = width(text) <= columns;
-    for c in text.chars() {
-        if char_width(c) + usize::from(!whole) > left {
-            break;
-        }
-        out.push(c);
-        left -= char_width(c);
+    let mut out = text.to_owned();
+    if width(text) > columns {
+        let kept = columns.saturating_sub(1);
+        let tail: String = first_columns(text.chars().rev(), kept / 2).chars().rev().collect();
+        out = first_columns(text.chars(), kept - width(&tail)) + "…" + &tail;
     }
-    if !whole {
-        out.push('…');
-        left -= 1;
-    }
+    let left = columns.saturating_sub(width(&out));
     out + &" ".repeat(left)
+}
+
+/// As many characters as `columns` hold.
+fn first_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
+    let fitting = |left: &mut usize, c| {
+        *left = left.checked_sub(char_width(c))?;
+        Some(c)
+    };
+    chars.scan(columns, fitting).collect()
 }
 
 fn width(text: &str) -> usize {
@@ -227,8 +229,9 @@ main             ┈━ work ━━━━━━━━━✗
     #[test]
     fn labels_are_padded_or_cut() {
         assert_eq!(fit("互斥锁", 8), "互斥锁  ");
-        assert_eq!(fit("互斥锁", 5), "互斥…");
+        assert_eq!(fit("互斥锁", 5), "互…锁");
         assert_eq!(fit("互斥锁", 4), "互… ");
+        assert_eq!(fit("http://127.0.0.1/index/12", 16), "http://1…ndex/12");
         assert_eq!(fit("", 2), "  ");
     }
 

@@ -2,21 +2,26 @@
 //!
 //! The ideal is the delay alone: with 32 at once, 32 rounds of 20 ms. Threads ask by `ureq`, one thread with a connection of its own for each of those at once; tasks
 //! by the [`Client`] of the cases, all on one thread. Both have their time-outs, redirects and size limits. The pages come from a server in a process of its own, so
-//! the CPU time is the client's. The ways take turns, and begin anew in each round: first each thread or task fetches one page, which makes its connection,
-//! and what that takes beyond the delay stands in a column of its own (*to begin*: all threads and all connections); when all have one, the thousand pages are timed.
-//! Left out: TLS, look-up of names, large pages.
+//! the CPU time is the client's; and where there are several cores the first is the server's and the others are the client's, as if it were another machine. (Left to
+//! itself, the kernel runs a client's one thread on the very core of the server that wakes it, while another core idles: then a page waits for other pages' answers.) The
+//! ways take turns, and begin anew in each round: first each thread or task fetches one page, which makes its connection, and what that takes beyond the delay stands in a
+//! column of its own (*to begin*: all threads and all connections); when all have one, the thousand pages are timed. Left out: TLS, look-up of names, large pages.
 //!
 //! `cargo bench --package fetch --bench fetch`; with `--test` one short round.
 
 use fetch::{Answer, Client, Options, Server};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::{
     env,
     error::Error,
     io::{self, BufRead, BufReader, Read},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{self, Child, Command, ExitCode, Stdio},
     sync::{
-        Arc, Barrier,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        Arc,
+        atomic::{
+            AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     thread,
     time::{Duration, Instant},
@@ -39,9 +44,19 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let test = arguments.iter().any(|word| word == "--test");
     let (pages, rounds) = if test { (64, 1) } else { (1000, 7) };
 
+    let cores = sched_getaffinity(None)?;
+    let (mut of_server, mut of_client) = (CpuSet::new(), cores);
+    if let Some(first) = (0..CpuSet::MAX_CPU).find(|core| cores.is_set(*core))
+        && cores.count() > 1
+    {
+        of_server.set(first);
+        of_client.unset(first);
+        sched_setaffinity(None, &of_server)?; // the server inherits it
+    }
     let mut server = Command::new(env::current_exe()?);
     let server = server.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut server = Ended(server);
+    sched_setaffinity(None, &of_client)?;
     let mut url = String::new();
     BufReader::new(server.0.stdout.take().expect("it is piped")).read_line(&mut url)?;
     let url = Arc::<str>::from(url.trim());
@@ -98,35 +113,60 @@ struct Round {
 /// One thread for each page that is on its way at once; each takes the next page when it is done with one.
 fn threads(url: &str, pages: usize, at_once: usize) -> Round {
     let (next, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let [begun, go, done] = [(); 3].map(|()| Barrier::new(at_once + 1));
+    let (main, step, arrived) = (thread::current(), AtomicUsize::new(0), AtomicUsize::new(0));
+    // Each is woken by itself and wakes nobody: at a `Barrier` all would wake together, and wait for its lock.
+    let wait_for = |number| {
+        while step.load(SeqCst) < number {
+            thread::park();
+        }
+    };
+    let arrive = || {
+        arrived.fetch_add(1, SeqCst);
+        main.unpark();
+    };
     let started = Instant::now();
     thread::scope(|s| {
-        for _ in 0..at_once {
-            s.spawn(|| {
-                let agent = agent();
-                let get = || {
-                    let mut page = agent.get(url).call().expect("it answers");
-                    let body = page.body_mut().with_config().limit(Options::default().most);
-                    body.read_to_vec().expect("it comes whole").len()
-                };
-                assert_eq!(get(), BODY);
-                begun.wait();
-                go.wait();
-                while next.fetch_add(1, Relaxed) < pages {
-                    bytes.fetch_add(get(), Relaxed);
-                }
-                done.wait();
-            });
-        }
-        begun.wait();
-        let begin = started.elapsed();
         let work = || {
-            go.wait();
-            done.wait();
+            let agent = agent();
+            let get = || {
+                let mut page = agent.get(url).call().unwrap_or_else(failed);
+                let body = page.body_mut().with_config().limit(Options::default().most);
+                body.read_to_vec().unwrap_or_else(failed).len()
+            };
+            assert_eq!(get(), BODY);
+            arrive();
+            wait_for(1);
+            while next.fetch_add(1, Relaxed) < pages {
+                bytes.fetch_add(get(), Relaxed);
+            }
+            arrive();
+            wait_for(2); // to end is work too, and would be in the way of the others
         };
-        let (_, cost) = measure::cost(work);
+        let workers: Vec<_> = (0..at_once).map(|_| s.spawn(work)).collect();
+        let all_arrive = |times: usize| {
+            while arrived.load(SeqCst) < times * at_once {
+                thread::park();
+            }
+        };
+        let go_on = || {
+            step.fetch_add(1, SeqCst);
+            workers.iter().for_each(|worker| worker.thread().unpark());
+        };
+        all_arrive(1);
+        let begin = started.elapsed();
+        let (_, cost) = measure::cost(|| {
+            go_on();
+            all_arrive(2);
+        });
+        go_on();
         Round { begin, cost, bytes: bytes.load(Relaxed) }
     })
+}
+
+/// Ends the program: the other threads would wait for this one.
+fn failed<T>(error: ureq::Error) -> T {
+    eprintln!("error: a page did not come: {error}");
+    process::exit(1)
 }
 
 /// One thread's: it has one connection, so nothing is shared, and nobody waits for a lock. A time-out a step, since one for all would

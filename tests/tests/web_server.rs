@@ -361,6 +361,7 @@ fn a_changed_file_is_never_stale() {
         // Longer than a file has to be left alone before it is kept; and asked for again and again, by every worker.
         thread::sleep(Duration::from_millis(2500));
         (0..100).for_each(|_| assert!(server.get("/a.txt", "").ends_with("0123456789")));
+        (0..100).for_each(|_| assert!(server.get("/indexed/", "").ends_with("index")));
         let path = root.join("a.txt");
         let old = std::time::SystemTime::now() - Duration::from_secs(60);
         for number in 0..20 {
@@ -372,8 +373,14 @@ fn a_changed_file_is_never_stale() {
                 fs::rename(root.join("new"), &path).unwrap();
             }
             fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
-            assert!(server.get("/a.txt", "").ends_with(&text), "{number}");
+            for by_any_name in ["/a.txt", "/in"] {
+                assert!(server.get(by_any_name, "").ends_with(&text), "{number}: {by_any_name}");
+            }
         }
+        // The very same file, but the way to it leads outside now.
+        fs::rename(root.join("indexed"), root.join("../moved")).unwrap();
+        symlink("../moved", root.join("indexed")).unwrap();
+        (0..100).for_each(|_| assert_eq!(code(&server.get("/indexed/index.html", "")), "403"));
     });
 }
 

@@ -213,7 +213,7 @@ impl Site {
             return Err(Status::MethodNotAllowed);
         }
         let wants_folder = target::resolve(request.target, &mut desk.path)?;
-        let mut found = self.root.find(&desk.path)?;
+        let found = self.root.find(&desk.path)?;
         if !found.is_folder {
             return match wants_folder {
                 true => Err(Status::NotFound), // `file.txt/`
@@ -232,7 +232,7 @@ impl Site {
         }
         desk.path.truncate(folder);
         let mut page = std::mem::take(&mut desk.content);
-        let listed = listing::write(&mut found.fd, &desk.path, &mut page);
+        let listed = listing::write(found.into_fd(), &desk.path, &mut page);
         if listed.is_ok() {
             begin(Status::Ok, after, desk, out);
             out.extend(b"Content-Type: text/html; charset=utf-8\r\n");
@@ -288,7 +288,7 @@ impl Site {
         let (status, at, length) =
             file_head(file.size, media_type, range, modified, after, desk, out);
         let sends = request.method == Method::Get && length > 0;
-        let file = sends.then_some(Part { file: file.fd, at, left: length });
+        let file = sends.then(|| Part { file: file.into_fd(), at, left: length });
         Ok(Answer { status, length, file })
     }
 }

@@ -8,20 +8,20 @@
 //!
 //! # What is kept is never stale
 //!
-//! Every request looks its path up anew and asks for the file's state (`openat2`, `fstat`). What is saved for a small file is opening and reading it: its
+//! Every request looks its path up anew and asks for the file's state. What is saved for a small file is opening and reading it: its
 //! content is kept under its path, and is right as long as there is the same file (by device and inode), and its size, its time of modification and its time of change are the same. Who may read
-//! it is among what changes that time. The kernel keeps these times by a coarse clock, so a file that was changed less than [`SETTLED`] before it was read is not kept: a second change could leave the times as they are. (One who
+//! it is among what changes that time. The look follows no symlink, neither at the end of the path nor on the way: what has become one, or always was, is opened as above. The kernel keeps these times by a coarse clock, so a file that was changed less than [`SETTLED`] before it was read is not kept: a second change could leave the times as they are. (One who
 //! writes through a shared memory mapping can change content without changing times for as long as the kernel has not written the page back.)
 
 use crate::answer::Status;
 use rustix::{
-    fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2},
+    fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, statat},
     io::{Errno, pread},
 };
 use std::{
     collections::HashMap,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     path::Path,
     sync::{Arc, RwLock},
     time::{Duration, SystemTime},
@@ -67,8 +67,6 @@ struct Version {
 /// Something that was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// A descriptor to read it by; it cannot be read by the one of a file that is kept.
-    pub fd: OwnedFd,
     /// Its size in bytes.
     pub size: u64,
     /// When it was last modified.
@@ -76,11 +74,16 @@ pub struct Opened {
     /// Whether it is a folder; else it is a regular file.
     pub is_folder: bool,
     version: Version,
-    kept: Option<Arc<File>>,
+    source: Source,
 }
 
-/// Finding out what is there takes less than opening it.
-const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+/// Where the content of what was opened is.
+#[derive(Debug)]
+enum Source {
+    Descriptor(OwnedFd),
+    Kept(Arc<File>),
+}
+
 const FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOCTTY).union(OFlags::NONBLOCK); // a FIFO without a writer is not waited for
 
@@ -105,41 +108,39 @@ impl Root {
     /// 403 if it is outside, or may not be read, or is neither file nor folder; 404 if it is not there; 503 if the system is out of something.
     pub fn find(&self, path: &[u8]) -> Result<Opened, Status> {
         let kept = self.kept.read().unwrap_or_else(|e| e.into_inner()).files.get(path).cloned();
-        if kept.is_some() {
-            let mut found = self.look(path, LOOK)?;
-            if kept.as_ref().is_some_and(|kept| kept.version == found.version) {
-                found.kept = kept;
-                return Ok(found);
-            }
+        if let Some(kept) = kept.filter(|kept| self.has(path, kept.version)) {
+            return Ok(Opened::new(kept.version, false, Source::Kept(kept)));
         }
-        self.look(path, FLAGS)
-    }
-
-    fn look(&self, path: &[u8], flags: OFlags) -> Result<Opened, Status> {
         let path = if path.is_empty() { b"." } else { path };
-        let fd = if self.has_openat2 { self.beneath(path, flags) } else { self.walk(path, flags) };
+        let fd = if self.has_openat2 { self.beneath(path) } else { self.walk(path) };
         let fd = fd.map_err(refusal)?;
         let stat = fstat(&fd).map_err(refusal)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if !matches!(kind, FileType::RegularFile | FileType::Directory) {
             return Err(Status::Forbidden); // a device or a FIFO has no content to send
         }
-        let version = Version::of(&stat);
-        Ok(Opened {
-            fd,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: version.modified(),
-            is_folder: kind == FileType::Directory,
-            version,
-            kept: None,
-        })
+        let is_folder = kind == FileType::Directory;
+        Ok(Opened::new(Version::of(&stat), is_folder, Source::Descriptor(fd)))
+    }
+
+    /// Whether this very file is at `path`, and no symlink on the way there.
+    fn has(&self, path: &[u8], version: Version) -> bool {
+        let look = |path: &[u8]| {
+            statat(&self.folder, path, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT)
+        };
+        let is_folder = |path: &[u8]| {
+            look(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir())
+        };
+        let mut slashes = (0..path.len()).filter(|at| path[*at] == b'/');
+        slashes.all(|at| is_folder(&path[..at]))
+            && look(path).is_ok_and(|stat| Version::of(&stat) == version)
     }
 
     // ANCHOR: beneath
-    fn beneath(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    fn beneath(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..100 {
-            match openat2(&self.folder, path, flags, Mode::empty(), inside) {
+            match openat2(&self.folder, path, FLAGS, Mode::empty(), inside) {
                 // Somebody moved a folder meanwhile, so the kernel cannot be sure: once more.
                 Err(Errno::AGAIN) => {}
                 result => return result,
@@ -149,7 +150,7 @@ impl Root {
     }
     // ANCHOR_END: beneath
 
-    fn walk(&self, path: &[u8], last: OFlags) -> rustix::io::Result<OwnedFd> {
+    fn walk(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         let mut parts = path.split(|byte| *byte == b'/').peekable();
         let mut folder: Option<OwnedFd> = None;
         while let Some(part) = parts.next() {
@@ -158,7 +159,7 @@ impl Root {
             }
             let base = folder.as_ref().unwrap_or(&self.folder);
             let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let flags = if parts.peek().is_some() { step } else { last } | OFlags::NOFOLLOW;
+            let flags = if parts.peek().is_some() { step } else { FLAGS } | OFlags::NOFOLLOW;
             let opened = openat(base, part, flags, Mode::empty());
             // A symlink in the middle is "not a folder", and at the end "a loop".
             folder = Some(opened.map_err(|e| if e == Errno::LOOP { Errno::XDEV } else { e })?);
@@ -178,13 +179,14 @@ impl Root {
         scratch: &mut Vec<u8>,
         then: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, Status> {
-        if let Some(kept) = &file.kept {
-            return Ok(then(&kept.content));
-        }
+        let fd = match &file.source {
+            Source::Kept(kept) => return Ok(then(&kept.content)),
+            Source::Descriptor(fd) => fd,
+        };
         scratch.resize(file.size as usize, 0);
         let mut length = 0;
         while length < scratch.len() {
-            match pread(&file.fd, &mut scratch[length..], length as u64) {
+            match pread(fd, &mut scratch[length..], length as u64) {
                 Ok(0) => break, // it has become shorter
                 Ok(count) => length += count,
                 Err(Errno::INTR) => {}
@@ -193,21 +195,21 @@ impl Root {
         }
         scratch.truncate(length);
         if length as u64 == file.size && file.has_settled() {
-            self.keep(path, file, scratch);
+            self.keep(path, file.version, scratch);
         }
         Ok(then(scratch))
     }
 
-    fn keep(&self, path: &[u8], file: &Opened, content: &[u8]) {
-        // Only if it has not changed while it was read.
-        if !fstat(&file.fd).is_ok_and(|stat| Version::of(&stat) == file.version) {
+    fn keep(&self, path: &[u8], version: Version, content: &[u8]) {
+        // Only if it has not changed while it was read, and can be found again without opening it.
+        if !self.has(path, version) {
             return;
         }
         let mut kept = self.kept.write().unwrap_or_else(|e| e.into_inner());
         if kept.bytes + content.len() > KEPT_AT_MOST || kept.files.len() >= KEPT_AT_MOST / 1024 {
             *kept = Kept::default(); // simple, and rare: what is asked for often is back at once
         }
-        let file = File { version: file.version, content: content.into() };
+        let file = File { version, content: content.into() };
         let replaced = kept.files.insert(path.into(), Arc::new(file));
         kept.bytes += content.len();
         kept.bytes -= replaced.map_or(0, |file| file.content.len());
@@ -215,16 +217,27 @@ impl Root {
 }
 
 impl Opened {
+    fn new(version: Version, is_folder: bool, source: Source) -> Opened {
+        let size = u64::try_from(version.size).unwrap_or(0);
+        Opened { size, modified: version.modified(), is_folder, version, source }
+    }
+
+    /// A descriptor to read it by.
+    ///
+    /// # Panics
+    ///
+    /// If it is a file of at most [`SMALL`] bytes: that may have been kept, and not been opened.
+    pub fn into_fd(self) -> OwnedFd {
+        match self.source {
+            Source::Descriptor(fd) => fd,
+            Source::Kept(_) => panic!("a small file that is kept has no descriptor"),
+        }
+    }
+
     fn has_settled(&self) -> bool {
         let (seconds, nanoseconds) = self.version.modified.max(self.version.changed);
         let changed = time(seconds, nanoseconds);
         SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED)
-    }
-}
-
-impl AsFd for Opened {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.fd.as_fd()
     }
 }
 

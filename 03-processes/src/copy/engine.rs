@@ -211,8 +211,9 @@ impl<'a> Engine<'a> {
                 let now = self.progress(&waited, &synced);
                 drop(waited);
                 if progress(&now).is_break() {
-                    self.lock().summary.is_stopped = true;
-                    self.stop();
+                    let mut state = self.lock();
+                    state.summary.is_stopped = true;
+                    self.stop(&mut state);
                 }
                 state = self.lock();
             }
@@ -267,8 +268,8 @@ impl<'a> Engine<'a> {
         &self.settings.prefix
     }
 
-    /// Brings everything to an end.
-    fn stop(&self) {
+    /// Brings everything to an end. Under the lock, so that nobody is between a look and a wait.
+    fn stop(&self, _state: &mut State) {
         self.slots.stop();
         self.changed.notify_all();
     }
@@ -313,8 +314,9 @@ impl<'a> Engine<'a> {
 
     /// There is no room for anything more.
     pub(super) fn is_full(&self) {
-        self.lock().summary.is_full = true;
-        self.stop();
+        let mut state = self.lock();
+        state.summary.is_full = true;
+        self.stop(&mut state);
     }
 
     fn listed(&self) {
@@ -432,8 +434,9 @@ impl<'a> Engine<'a> {
         match start() {
             Ok(pool) => drop(self.pool.set(pool)),
             Err(error) => {
-                self.lock().error = Some(error);
-                self.stop();
+                let mut state = self.lock();
+                state.error = Some(error);
+                self.stop(&mut state);
             }
         }
     }
@@ -550,7 +553,7 @@ impl<'a> Engine<'a> {
         }
         if outcome.full {
             summary.is_full = true;
-            self.stop();
+            self.stop(state);
         }
         for (at, inode) in outcome.linked {
             if let Some(one) = parcel.split(at, 1).into_iter().next() {

@@ -23,7 +23,7 @@ const BODY: &[u8] = include_bytes!("../../../LICENSE-MIT");
 /// An answer that takes longer than this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So long a server of many processes may be at starting them.
-const BEGINNING: Duration = Duration::from_secs(10);
+const BEGINNING: Duration = Duration::from_secs(5);
 
 /// A web server in a process of its own, which serves one small file. It ends when this is dropped.
 pub struct Server {

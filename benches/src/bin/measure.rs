@@ -138,7 +138,8 @@ fn questions(name: &str, program: &Path, pace: &Pace) -> Vec<Question> {
                 question(format!("python-{name}"), pace.rounds, &[&[&*chosen], quick].concat())
             })
             .collect(),
-        "memory" => vec![question(name.into(), pace.rounds, quick)],
+        // Bytes are hardly other ones from round to round.
+        "memory" => vec![question(name.into(), pace.rounds.min(3), quick)],
         // So many are at it at once there that one round takes as long as all the others' together.
         "curves" => vec![question(name.into(), 1, quick)],
         _ => {

@@ -3,8 +3,13 @@
 //! This is POSIX's process-shared *robust* mutex. The kernel knows which robust mutexes a thread holds (a list whose head
 //! the C library registers); when the thread ends in whatever way, at whatever instruction, the kernel marks each of them and
 //! wakes the next waiter, at once. The C library also announces the mutex it is about to take or release, so a thread
-//! killed just before its lock or just after its unlock passes the wake on as well. No time-out, no process id to compare
-//! (ids are reused, and differ between pid namespaces), no polling.
+//! killed just before its lock or just after its unlock passes the wake on as well. No process id to compare (ids are reused,
+//! and differ between pid namespaces).
+//!
+//! One death escapes it. A waiter is woken, and before it can take the lock a third takes it, who never slept and so leaves no
+//! mark that others do; then the woken one is killed. The kernel finds the lock in order and wakes nobody, and nor does the third
+//! one at its unlock: whoever else sleeps would sleep for ever. So nobody sleeps here for longer than [`NAP`] before it makes that
+//! mark again.
 //!
 //! What the lock protects must be whole at every instruction; the next holder simply goes on.
 //!
@@ -14,7 +19,8 @@
 //!   place; it is never moved and never destroyed (the memory is given back when nobody maps it).
 //! - A [`Guard`] stays on the thread that locked (it is not `Send`) and unlocks there.
 //!
-//! Source: `pthread_mutexattr_setrobust(3)`; the kernel's `Documentation/locking/robust-futexes.rst`.
+//! Source: `pthread_mutexattr_setrobust(3)`; the kernel's `Documentation/locking/robust-futexes.rst` and, on who is woken,
+//! `handle_futex_death` in `kernel/futex/core.c`.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -28,6 +34,9 @@ use nix::libc;
 
 use crate::futex;
 use crate::mapping::Shared;
+
+/// The longest sleep for the lock: so long a waiter is late after the death that nobody tells of.
+const NAP: Duration = Duration::from_millis(50);
 
 /// A robust lock that lies in shared memory. It guards an agreement between processes, not a value.
 #[repr(C)]
@@ -69,10 +78,7 @@ impl RobustMutex {
 
     /// Takes the lock, after a short spin sleeping until its holder releases it or dies.
     pub(crate) fn lock(&self) -> Guard<'_> {
-        self.spin();
-        // SAFETY: `raw` is an initialised mutex.
-        self.guard(unsafe { libc::pthread_mutex_lock(self.raw.get()) })
-            .expect("without a deadline it is taken")
+        self.lock_until(None).expect("without a deadline it is taken")
     }
 
     /// Takes the lock if nobody (alive) holds it.
@@ -95,22 +101,16 @@ impl RobustMutex {
 
     #[cold]
     fn lock_late(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
-        let Some(deadline) = deadline else { return Some(self.lock()) };
-        self.spin();
-        loop {
-            let result =
-                lock_before(self.raw.get(), deadline.saturating_duration_since(Instant::now()));
-            let guard = self.guard(result);
-            if guard.is_some() || Instant::now() >= deadline {
-                return guard;
-            }
-        }
-    }
-
-    fn spin(&self) {
         futex::spin_until(futex::spins() / 8, futex::SOON, || {
             self.held.load(Ordering::Relaxed) == 0
         });
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let guard = self.guard(lock_before(self.raw.get(), left.unwrap_or(NAP).min(NAP)));
+            if guard.is_some() || futex::is_past(deadline) {
+                return guard;
+            }
+        }
     }
 
     /// What a locking call's result means.
@@ -184,9 +184,9 @@ fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_in
 #[cfg(not(target_env = "gnu"))]
 fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_int {
     use std::time::SystemTime;
-    // The portable call counts by the wall clock, which may jump: so never more than a second at a time.
+    // The portable call counts by the wall clock: if that is set back meanwhile, this wait is so much longer.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let until = time(now, timeout.min(Duration::from_secs(1)));
+    let until = time(now, timeout);
     // SAFETY: `raw` is an initialised mutex, `until` a valid time that outlives the call.
     unsafe { libc::pthread_mutex_timedlock(raw, &raw const until) }
 }

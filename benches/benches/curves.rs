@@ -411,6 +411,10 @@ fn io_tasks(units: u64) -> Result<f64, Failure> {
 
 /// So many connections at once; the time is that of one request from each, so that one unit is one request.
 fn serve(model: Model, units: u64) -> Result<f64, Failure> {
+    web::as_client(|| serve_here(model, units)).map_err(|e| e.to_string())?
+}
+
+fn serve_here(model: Model, units: u64) -> Result<f64, Failure> {
     servers::raise_descriptor_limit();
     let share = REQUESTS.max(units) / units;
     let server = Server::start(model, units as usize).map_err(|e| e.to_string())?;

@@ -2,7 +2,7 @@
 //! connection for each (`close`).
 //!
 //! Measured: from the first request to the last answer. All are asked by one thread of this process, which waits for all its connections at once; the
-//! server is a process of its own. What the client needs is in the figure, and the same for all models: on two processors, it is what bounds the fastest. By processes there are as
+//! server is a process of its own, and has all cores but the client's. So what the client needs is in the figure only where it is the slower one. By processes there are as
 //! many as connections. Each answer's status and body are asserted. Left out: networks, large files, more connections (the curves), TLS.
 
 mod web;
@@ -16,6 +16,10 @@ const CONNECTIONS: usize = 64;
 
 fn main() {
     processes::init();
+    web::as_client(measure).unwrap();
+}
+
+fn measure() {
     let mut criterion = Criterion::default().configure_from_args();
     for (name, keeps) in [("keep_alive", true), ("close", false)] {
         let mut group = criterion.benchmark_group(format!("serve/{name}"));

@@ -2,6 +2,7 @@
 //! that needs little, one thread for all of its connections.
 
 use benches::curves::after;
+use multitask::cores;
 use processes::{Child, Queue};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use servers::{Model, Options, Stop};
@@ -9,7 +10,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     os::fd::OwnedFd,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -43,7 +44,8 @@ impl Server {
         }
         let ready = Queue::<Beginning>::bounded(1).map_err(io::Error::other)?;
         let said = Queue::bounded(1).map_err(io::Error::other)?;
-        let process = processes::spawn(serve, (ready.clone(), said.clone(), options))
+        let cores = apart()[1].clone();
+        let process = processes::spawn(serve, (ready.clone(), said.clone(), options, cores))
             .map_err(io::Error::other)?;
         let mut server = Server { process, said, address: ([127, 0, 0, 1], 0).into() };
         let address = ready.get_timeout(PATIENCE).map_err(io::Error::other)?;
@@ -73,7 +75,27 @@ impl Drop for Server {
 
 type Beginning = Result<SocketAddr, String>;
 
-fn serve((ready, said, options): (Queue<Beginning>, Queue<String>, Options)) {
+/// The cores of the client, and those of the server: of several the last one and the others, as if it were another machine. Left to itself, the kernel at times
+/// puts the client on the core of a server's thread that wakes it, while another core idles.
+fn apart() -> &'static [Vec<usize>; 2] {
+    static APART: OnceLock<[Vec<usize>; 2]> = OnceLock::new();
+    APART.get_or_init(|| {
+        let all = cores::allowed().expect("some core");
+        let (last, others) = all.split_last().expect("some core");
+        [vec![*last], if others.is_empty() { all.clone() } else { others.to_vec() }]
+    })
+}
+
+/// Does `work`, which starts servers and asks them, on the client's cores.
+pub fn as_client<T>(work: impl FnOnce() -> T) -> io::Result<T> {
+    cores::on(&apart()[0], work)
+}
+
+fn serve((ready, said, options, on): (Queue<Beginning>, Queue<String>, Options, Vec<usize>)) {
+    cores::on(&on, || serve_there(&ready, &said, &options)).expect("it may run there");
+}
+
+fn serve_there(ready: &Queue<Beginning>, said: &Queue<String>, options: &Options) {
     servers::raise_descriptor_limit();
     let begin = || -> io::Result<_> {
         let listener = servers::listen(([127, 0, 0, 1], 0).into())?;
@@ -84,7 +106,7 @@ fn serve((ready, said, options): (Queue<Beginning>, Queue<String>, Options)) {
     match begin() {
         Ok((listener, address, stop)) => {
             ready.put(&Ok(address)).expect("room");
-            if let Err(e) = servers::serve(listener, &options, &stop) {
+            if let Err(e) = servers::serve(listener, options, &stop) {
                 said.put(&e.to_string()).expect("room");
             }
         }

@@ -8,8 +8,8 @@
 //!
 //! One death escapes it. A waiter is woken, and before it can take the lock a third takes it, who never slept and so leaves no
 //! mark that others do; then the woken one is killed. The kernel finds the lock in order and wakes nobody, and nor does the third
-//! one at its unlock: whoever else sleeps would sleep for ever. So nobody sleeps here for longer than [`NAP`] before it makes that
-//! mark again.
+//! one at its unlock: whoever else sleeps would sleep for ever. So nobody sleeps here for longer than a [nap](NAPS) before it makes
+//! that mark again. Naps become longer, so that thousands who wait cost little.
 //!
 //! What the lock protects must be whole at every instruction; the next holder simply goes on.
 //!
@@ -35,8 +35,9 @@ use nix::libc;
 use crate::futex;
 use crate::mapping::Shared;
 
-/// The longest sleep for the lock: so long a waiter is late after the death that nobody tells of.
-const NAP: Duration = Duration::from_millis(50);
+/// The first and the longest sleep for the lock, each twice as long as the one before it: so late is a waiter after the death that
+/// nobody tells of.
+const NAPS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 
 /// A robust lock that lies in shared memory. It guards an agreement between processes, not a value.
 #[repr(C)]
@@ -104,12 +105,14 @@ impl RobustMutex {
         futex::spin_until(futex::spins() / 8, futex::SOON, || {
             self.held.load(Ordering::Relaxed) == 0
         });
+        let [mut nap, longest] = NAPS;
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let guard = self.guard(lock_before(self.raw.get(), left.unwrap_or(NAP).min(NAP)));
+            let guard = self.guard(lock_before(self.raw.get(), left.unwrap_or(nap).min(nap)));
             if guard.is_some() || futex::is_past(deadline) {
                 return guard;
             }
+            nap = longest.min(nap * 2);
         }
     }
 

@@ -1,9 +1,8 @@
 //! What several cases and benchmarks share: [keeping a program on few cores](cores), [recording when a thread really
-//! ran](slices), [weighing](held) what processes hold, [taking turns](switches), and [advice] that follows from figures.
+//! ran](slices), [taking turns](switches), and [advice] that follows from figures.
 
 pub mod advice;
 pub mod cores;
-pub mod held;
 pub mod slices;
 pub mod switches;
 

@@ -2,7 +2,7 @@
 //! long a busy thread's turn is when it shares a processor.
 //!
 //! Measured in bytes: what this process and its children have written, and what the kernel holds for their stacks, page tables and
-//! sockets (`multitask::held`), before they are there and while they wait. Each round is a process of its own, because what an
+//! sockets (`util::held`), before they are there and while they wait. Each round is a process of its own, because what an
 //! earlier round freed would hide what this one needs. A turn lasts from one switch that the kernel counts to the next (`multitask::slices`). Left out: the
 //! kernel's smaller records, and what they hold when they do something.
 //!
@@ -11,7 +11,6 @@
 use benches::results::{Record, Sample, Unit};
 use multitask::{
     cores,
-    held::Held,
     slices::{Recorder, Slice},
 };
 use processes::Queue;
@@ -22,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
+use util::held::Held;
 
 /// One measurement, in a process of its own.
 type Measure = fn(usize) -> f64;

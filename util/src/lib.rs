@@ -6,6 +6,7 @@
 //! - [`work`]: the CPU-bound and the IO-bound work that cases and benchmarks share.
 //! - [`measure`]: time, context switches and memory, and a table to print them in.
 //! - [`heap`]: what a piece of work takes from the heap.
+//! - [`held`]: what processes hold, in the kernel too.
 //! - [`args`]: the few flags a case takes.
 //! - [`compiler`]: what the compiler says to a program it refuses.
 
@@ -17,6 +18,7 @@ compile_error!(
 pub mod args;
 pub mod compiler;
 pub mod heap;
+pub mod held;
 pub mod measure;
 mod sys;
 pub mod tick;

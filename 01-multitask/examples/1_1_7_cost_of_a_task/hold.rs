@@ -1,7 +1,6 @@
 //! What many that wait hold, in a process that does nothing else.
 
 use crate::{LIMIT, on_one_thread};
-use multitask::held::Held;
 use processes::Queue;
 use std::{
     process,
@@ -13,6 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::Semaphore, task::yield_now};
+use util::held::Held;
 
 /// Makes so many wait at once, or as many as may be; says how many those are, and the bytes that they hold together: of their own, page tables, kernel stacks, sockets, all.
 pub type Hold = fn(u32) -> (u32, [u64; 5]);

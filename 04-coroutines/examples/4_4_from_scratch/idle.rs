@@ -4,28 +4,16 @@ use crate::executor::Executor;
 use corosensei::{Coroutine, Yielder};
 use coroutines::Generator;
 use std::{
-    fs, process,
+    process,
     sync::{Arc, Barrier},
     thread,
     time::{Duration, Instant},
 };
-use util::{
-    heap,
-    measure::{Table, memory},
-};
+use util::{heap, held::Held, measure::Table};
 
-/// The kernel's own stack for a thread (x86-64 and arm64).
-const KERNEL_STACK: u64 = 16 << 10;
-
-/// What this process holds: its memory, its page tables, the kernel's stacks for its threads.
+/// What this process holds: its memory, and the kernel's for it.
 fn held() -> i64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let number = |key| -> u64 {
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
-    };
-    let kernel = number("VmPTE:") * 1024 + number("Threads:") * KERNEL_STACK;
-    (memory(process::id()).unwrap() + kernel) as i64
+    Held::by(&[process::id()]).unwrap().all() as i64
 }
 
 /// One of so many, in bytes: on the heap, and besides.

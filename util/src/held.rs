@@ -2,7 +2,7 @@
 //!
 //! | part | how it is known |
 //! | --- | --- |
-//! | memory of their own | what they have written, and a share of what they share: [`util::measure::memory`] |
+//! | memory of their own | what they have written, and a share of what they share: [`measure::memory`](crate::measure::memory) |
 //! | page tables | `VmPTE` in `/proc/PID/status` |
 //! | kernel stacks | 16 KiB a thread, as on x86-64 and arm64 |
 //! | sockets | those that are open, by what `/proc/net/protocols` says that one of their kind takes |
@@ -49,7 +49,7 @@ impl Held {
     /// If one of them is not there, or belongs to somebody else.
     ///
     /// ```
-    /// use multitask::held::Held;
+    /// use util::held::Held;
     ///
     /// let before = Held::by(&[std::process::id()])?;
     /// let pair = std::os::unix::net::UnixStream::pair()?;
@@ -68,7 +68,7 @@ impl Held {
                 let word = line.and_then(|line| line.split_whitespace().next());
                 word.and_then(|word| word.parse().ok()).unwrap_or(0)
             };
-            all.user += util::measure::memory(*id)?;
+            all.user += crate::measure::memory(*id)?;
             all.page_tables += number("VmPTE:") * 1024;
             all.stacks += number("Threads:") * STACK;
             for descriptor in fs::read_dir(format!("/proc/{id}/fd"))? {

@@ -10,7 +10,7 @@
 //! `cargo bench --package fetch --bench fetch`; with `--test` one short round.
 
 use fetch::{Answer, Client, Options, Server};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use multitask::cores;
 use std::{
     env,
     error::Error,
@@ -44,23 +44,20 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let test = arguments.iter().any(|word| word == "--test");
     let (pages, rounds) = if test { (64, 1) } else { (1000, 7) };
 
-    let cores = sched_getaffinity(None)?;
-    let (mut of_server, mut of_client) = (CpuSet::new(), cores);
-    if let Some(first) = (0..CpuSet::MAX_CPU).find(|core| cores.is_set(*core))
-        && cores.count() > 1
-    {
-        of_server.set(first);
-        of_client.unset(first);
-        sched_setaffinity(None, &of_server)?; // the server inherits it
-    }
+    // Of several cores the first is the server's, and the others are the client's.
+    let all = cores::allowed()?;
+    let (of_server, of_client) = if all.len() > 1 { all.split_at(1) } else { (&all[..], &all[..]) };
     let mut server = Command::new(env::current_exe()?);
-    let server = server.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let mut server = Ended(server);
-    sched_setaffinity(None, &of_client)?;
+    let server = server.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut server = Ended(cores::on(of_server, || server.spawn())??); // which begins with these
     let mut url = String::new();
     BufReader::new(server.0.stdout.take().expect("it is piped")).read_line(&mut url)?;
-    let url = Arc::<str>::from(url.trim());
+    cores::on(of_client, || compare(&Arc::from(url.trim()), pages, rounds))??;
+    Ok(ExitCode::SUCCESS)
+}
 
+/// Prints the table: up to so many pages a round.
+fn compare(url: &Arc<str>, pages: usize, rounds: usize) -> Result<(), Box<dyn Error>> {
     let mut table = Table::new([
         "at once",
         "way",
@@ -75,10 +72,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let pages = pages.min(50 * at_once);
         let mut costs = [Vec::new(), Vec::new()];
         for _ in 0..rounds {
-            costs[0].push(threads(&url, pages, at_once));
+            costs[0].push(threads(url, pages, at_once));
             // It reads the system's certificates, which is no part of fetching.
             let client = Client::new(&Options { proxies: false, ..Options::default() })?;
-            costs[1].push(tasks(&client, &url, pages, at_once)?);
+            costs[1].push(tasks(&client, url, pages, at_once)?);
         }
         for (way, mut rounds) in ["threads", "tasks"].into_iter().zip(costs) {
             assert!(rounds.iter().all(|round| round.bytes == pages * BODY), "not all came");
@@ -99,7 +96,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     println!("up to {pages} pages of {DELAY:?} each, median of {rounds}\n{table}");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 struct Round {

@@ -8,6 +8,7 @@
 //! - [`heap`]: what a piece of work takes from the heap.
 //! - [`held`]: what processes hold, in the kernel too.
 //! - [`args`]: the few flags a case takes.
+//! - [`text`]: text from outside, made safe to print.
 //! - [`compiler`]: what the compiler says to a program it refuses.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
@@ -21,6 +22,7 @@ pub mod heap;
 pub mod held;
 pub mod measure;
 mod sys;
+pub mod text;
 pub mod tick;
 pub mod timeline;
 pub mod work;

@@ -1,7 +1,7 @@
 //! 008 · 进程池中的队列 · A queue for the tasks of a pool: it is handed over like any other argument.
 //!
-//! Python: "Queue objects should only be shared between processes through inheritance"; only a `Manager().Queue()`,
-//! a queue in a third process, can be an argument of a task.
+//! Python: "Queue objects should only be shared between processes through inheritance" (for a pool, its `initializer`);
+//! as an argument of a task only a `Manager().Queue()`, a queue in a third process, is possible.
 //! Rust: a queue is a place in memory that all processes of the tree share, and its handle a few numbers. They can travel as an argument,
 //! or inside a message of another queue.
 //!

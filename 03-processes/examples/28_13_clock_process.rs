@@ -1,8 +1,8 @@
 //! 28.13 · 时钟进程 · A clock in a child: it ticks while the parent goes on, and ends when the parent does.
 //!
 //! Python: `Process(target=clock)`; a parent killed by SIGKILL leaves the clock ticking, an orphan.
-//! Rust: a child never outlives its parent, however that one ended. Here a middle process starts the
-//! clock and is then killed without warning: the clock is gone with it.
+//! Rust: a child ends with its parent, however the parent ended. Here a middle process starts the
+//! clock and is then killed by SIGKILL: the clock is gone a moment later.
 //!
 //! Run: `cargo run --example 28_13_clock_process` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#die-with-parent` · `notes/zh-CN/03-processes.md#die-with-parent`

@@ -213,7 +213,7 @@ impl<V> Shared<V> {
         let coroutine = Coroutine::new(move |yielder: &Yielder<(), Next>, ()| {
             let shared = own.upgrade().expect("the hub is there while its coroutines run");
             let mut body = Some(body);
-            lower(index % COLOURS, &mut || {
+            lower(index % OFFSETS, &mut || {
                 let body = body.take().expect("it runs once");
                 let value = body(&Here { shared: &shared, yielder }, shared.arrived());
                 shared.value.set(Some(value));
@@ -261,10 +261,11 @@ impl<V> Shared<V> {
     }
 }
 
-/// Stacks begin at the same place in a page, so coroutines with the same code would keep the same things at the same places of their pages. A
-/// processor that looks at those first takes one's store for what the other one loads (over half as much time again, measured): so they begin
-/// at several places.
-const COLOURS: usize = 8;
+/// How many different offsets stacks begin at. All stacks begin at the same offset in a page, so coroutines with the same
+/// code would keep the same variables at the same offsets. That costs over half as much time again (measured), most
+/// likely by 4K aliasing: the processor compares the low 12 bits of addresses first, and takes a load from one stack to
+/// depend on a store to the other.
+const OFFSETS: usize = 8;
 
 /// Runs `body` some steps further down the stack.
 #[inline(never)]
@@ -465,8 +466,9 @@ impl<V> Here<'_, V> {
         Err(SwitchError::Unwinding)
     }
 
-    // A processor predicts where a `ret` goes by the `call`s it saw, and `suspend` leaves by one. Each call between the hub's `resume` and here
-    // makes it guess wrong, twice a switch: several times the price of all the rest.
+    // A processor predicts the target of a `ret` from the `call`s it saw (return-address prediction), and `suspend` leaves
+    // by a `ret`. A call between the hub's `resume` and this point makes that prediction fail twice per switch, which costs
+    // several times as much as the rest.
     #[inline(always)]
     fn go(&self, next: Next, value: V) -> V {
         self.shared.value.set(Some(value));

@@ -1,7 +1,7 @@
-//! Model-checked twins of the cases about races and deadlocks: the same steps, on threads whose
-//! interleavings are tried one by one. A right version must pass every single one of them (where they are too
-//! many, thousands drawn by chance); a wrong one must be found wrong. The schedule that makes it fail is
-//! printed, and `shuttle::replay` runs it again.
+//! Models of the cases about races and deadlocks: the same steps, on threads that shuttle schedules. A correct version
+//! must pass in every interleaving (where there are too many, in thousands of random ones). A wrong version must fail
+//! under random schedules from a fixed seed; the schedule that makes it fail is printed, and `shuttle::replay` runs it
+//! again. Shuttle's atomics are sequentially consistent, so these models say nothing about weaker memory orderings.
 //!
 //! To see a failing schedule: `cargo test -p checks --test models -- --nocapture race`.
 

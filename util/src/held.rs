@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | memory of their own | what they have written, and a share of what they share: [`measure::memory`](crate::measure::memory) |
 //! | page tables | `VmPTE` in `/proc/PID/status` |
-//! | kernel stacks | 16 KiB a thread, as on x86-64 and arm64 |
+//! | kernel stacks | 16 KiB per thread, the default on x86-64 and 64-bit ARM |
 //! | sockets | those that are open, by what `/proc/net/protocols` says that one of their kind takes |
 //!
 //! Not counted, because the kernel does not show it for one process: its records of processes, threads, files and mappings, and what waits in

@@ -1,6 +1,7 @@
 //! 1.1.5 · 全局解释器锁 · The interpreter lock: what it takes from threads, in a small interpreter and in the real one.
 //!
-//! Python: one thread at a time runs Python code; the lock is released around what blocks. A free-threaded build has no such lock.
+//! Python: in CPython's default build one thread at a time runs bytecode; the lock is released around calls that block,
+//! and by extensions that compute. A free-threaded build has no such lock.
 //! Rust: there is none. A small interpreter with one lock shows its effect, the same one without it shows that it was the lock; and
 //! every `python3` that is there runs the same workload beside them.
 //!

@@ -1,7 +1,7 @@
 //! 010 · 带进度的拷贝 · A pool, a queue, a progress bar: each task reports its file when it is done.
 //!
-//! Python: `Pool`, `Manager().Queue()`, and `print("\r… %.2f %%", end="")` in a loop that counts names from the queue; an
-//! exception in a task is never seen, and the loop then waits for ever.
+//! Python: `Pool`, `Manager().Queue()`, and `print("\r… %.2f %%", end="")` in a loop that counts names from the queue. The
+//! notes discard each `AsyncResult`, so an exception in a task goes unseen, and the loop then waits forever.
 //! Rust: the same pool and queue. The bar draws itself only in a terminal. What a task returns is looked at, so
 //! a file that fails is an error; the queue is for the progress only.
 //!

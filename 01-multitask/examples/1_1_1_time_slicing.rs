@@ -37,6 +37,7 @@ use util::{measure, tick, timeline, work::count_primes};
 const THREADS: usize = 3;
 
 fn main() -> io::Result<()> {
+    util::case!();
     let _timeline = timeline::start();
     let all = cores::allowed()?;
 

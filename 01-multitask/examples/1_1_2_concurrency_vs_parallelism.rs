@@ -37,6 +37,7 @@ use util::{
 };
 
 fn main() -> io::Result<()> {
+    util::case!();
     println!("build: {}", multitask::build());
     let all = cores::allowed()?;
     let few = &all[..1];

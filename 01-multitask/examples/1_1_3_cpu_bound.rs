@@ -31,6 +31,7 @@ use util::{
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     println!("build: {}", multitask::build());
     // A part for each core, or two if there is one; far from 0, so that all cost about the same.

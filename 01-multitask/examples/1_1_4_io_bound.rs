@@ -43,6 +43,7 @@ use util::{
 const REQUESTS: u32 = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     println!("build: {}", multitask::build());
     // In a process of its own, so that only the asking is measured.

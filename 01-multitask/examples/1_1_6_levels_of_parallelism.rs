@@ -28,6 +28,7 @@ use util::{
 const PAIRS: usize = 1 << 21;
 
 fn main() {
+    util::case!();
     println!("build: {}", multitask::build());
     let (a, b): (Vec<f32>, Vec<f32>) = (0..PAIRS).map(|i| ((i % 4) as f32, (i % 3) as f32)).unzip();
     // On a thread of rayon's pool, so that handing work to the pool is not what is measured. Every result is the same, or it panics.

@@ -54,6 +54,7 @@ struct Thread {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     tick::elapsed();

@@ -27,6 +27,7 @@ use std::{
 use util::{tick, timeline};
 
 fn main() -> std::io::Result<()> {
+    util::case!();
     let _timeline = timeline::start();
     let started = tick::elapsed();
     let barrier = Arc::new(Barrier::new(6)); // these five and main

@@ -19,6 +19,7 @@
 use util::{tick, timeline};
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let started = tick::elapsed();
     let mut steps = Vec::new();

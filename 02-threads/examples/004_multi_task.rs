@@ -23,6 +23,7 @@ use std::{os::unix::process::parent_id, process, thread};
 use util::{tick, timeline};
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let (singer, dancer) = thread::scope(|s| {
         let singer = s.spawn(|| perform("singing"));

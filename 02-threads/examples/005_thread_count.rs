@@ -20,6 +20,7 @@ use std::{
 use util::{tick, timeline};
 
 fn main() -> std::io::Result<()> {
+    util::case!();
     let _timeline = timeline::start();
     let counted = Arc::new(Barrier::new(3));
     for (what, ticks) in [("sing", 2), ("dance", 4)] {

@@ -25,6 +25,7 @@ use util::{tick, timeline};
 const IN_ORDER: [u32; 5] = [1, 2, 3, 4, 5];
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let right = (0..100).filter(|_| run(|| (), |_| ()) == IN_ORDER).count();
     println!("just started:           {right} of 100 rounds in order");

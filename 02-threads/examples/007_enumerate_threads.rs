@@ -21,6 +21,7 @@ use std::{
 use util::timeline;
 
 fn main() -> io::Result<()> {
+    util::case!();
     let _timeline = timeline::start();
     let show = |when: &str| -> io::Result<usize> {
         let alive = threads::alive()?;

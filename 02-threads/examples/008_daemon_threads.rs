@@ -22,8 +22,11 @@ use std::{
 use util::{tick, timeline};
 
 fn main() -> io::Result<()> {
+    util::case!(args);
+    let way: Option<String> = args.value("--child"); // what this program is started as below
+    args.finish();
     let _timeline = timeline::start();
-    if let Some(way) = env::args().nth(1) {
+    if let Some(way) = way {
         return child(&way);
     }
     for (what, way, expected) in [
@@ -32,7 +35,7 @@ fn main() -> io::Result<()> {
         ("main uses a scope:", "scope", "begun, done"),
     ] {
         let mut child = Command::new(env::current_exe()?);
-        let output = child.arg(way).envs(timeline::env()).output()?;
+        let output = child.args(["--child", way]).envs(timeline::env()).output()?;
         let said = String::from_utf8_lossy(&output.stdout).trim().replace('\n', ", ");
         println!("{what:19} {said}");
         assert_eq!(said, expected);

@@ -18,6 +18,7 @@ use std::{sync::mpsc, thread};
 use util::{tick, timeline, work};
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
 
     // ANCHOR: value

@@ -39,6 +39,7 @@ impl Worker {
 // ANCHOR_END: struct
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     // ANCHOR: run
     let worker = Worker { name: "worker".into(), visited: Vec::new() };

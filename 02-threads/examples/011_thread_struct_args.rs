@@ -47,6 +47,7 @@ impl Worker {
 }
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
 
     let (gauge, started) = (Arc::default(), tick::elapsed());

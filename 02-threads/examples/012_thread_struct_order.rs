@@ -49,6 +49,7 @@ impl Runner<'_> {
 }
 
 fn main() -> io::Result<()> {
+    util::case!();
     let _timeline = timeline::start();
     let mut orders = HashSet::new();
     for round in 1..=ROUNDS {

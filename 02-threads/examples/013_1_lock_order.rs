@@ -46,6 +46,7 @@ fn transfer(from: &Account, to: &Account, amount: i64) {
 }
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let accounts = [0, 1].map(|number| Account { number, balance: Mutex::new(1000) });
     let [a, b] = &accounts;

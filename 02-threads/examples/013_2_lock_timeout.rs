@@ -22,6 +22,7 @@ use util::{tick, timeline};
 const ROUNDS: u32 = 20;
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let (a, b) = (Mutex::new(0), Mutex::new(0));
     let both_hold_one = Barrier::new(2);

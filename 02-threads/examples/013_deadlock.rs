@@ -26,6 +26,7 @@ use threads::wait_for::{Graph, Lock};
 use util::{tick, timeline};
 
 fn main() -> io::Result<ExitCode> {
+    util::case!();
     let _timeline = timeline::start();
     let (graph, circles) = Graph::new();
     let (a, b) = (Arc::new(graph.lock("A", ())), Arc::new(graph.lock("B", ())));

@@ -42,6 +42,7 @@ Write a line to send it. /quit, the end of the input or Ctrl-C ends.";
 const LONGEST: usize = 1200;
 
 fn main() -> ExitCode {
+    let _output = util::output::start();
     let mut args = Args::new(HELP);
     let listen = args.value("--listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7890)));
     let name = args.value("--name").or_else(|| env::var("USER").ok());

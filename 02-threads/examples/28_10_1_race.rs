@@ -33,6 +33,7 @@ const ROUNDS: u32 = 10_000;
 const MEETINGS: u32 = 100;
 
 fn main() -> io::Result<()> {
+    util::case!();
     let _timeline = timeline::start();
     let naive = concat!(env!("CARGO_MANIFEST_DIR"), "/compile_fail/naive_shared_counter.rs");
     let answer = compiler::check(Path::new(naive))?;

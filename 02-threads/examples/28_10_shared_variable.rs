@@ -18,6 +18,7 @@ use util::timeline;
 const ROUNDS: u32 = 100_000;
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let mut sum = 0;
     // ANCHOR: turns

@@ -38,6 +38,7 @@ use util::{measure::Table, tick, timeline};
 const ROUNDS: u32 = 100_000;
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     compare();
     slow_rounds();

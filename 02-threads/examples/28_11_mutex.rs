@@ -21,6 +21,7 @@ use util::timeline;
 const ROUNDS: u32 = 1_000_000;
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let sum = Mutex::new(0_i64);
 

@@ -28,6 +28,7 @@ const EACH: u32 = 15;
 const CAPACITY: usize = 3;
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     // ANCHOR: channel
     let (sender, receiver) = bounded(CAPACITY);

@@ -18,6 +18,7 @@
 use util::{tick, timeline};
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let started = tick::elapsed();
     run_loop(1, 2);

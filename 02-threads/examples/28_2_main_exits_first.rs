@@ -25,13 +25,16 @@ use std::{
 use util::{tick, timeline};
 
 fn main() -> io::Result<()> {
+    util::case!(args);
+    let is_child = args.flag("--child"); // what this program is started as below
+    args.finish();
     let _timeline = timeline::start();
-    if env::args().any(|argument| argument == "child") {
+    if is_child {
         start_and_return();
         return Ok(());
     }
     let mut child = Command::new(env::current_exe()?);
-    let output = child.arg("child").envs(timeline::env()).output()?;
+    let output = child.arg("--child").envs(timeline::env()).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     print!("{said}");
     let count = |what| said.lines().filter(|line| line.contains(what)).count();

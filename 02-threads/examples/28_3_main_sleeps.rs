@@ -17,40 +17,44 @@ use std::{env, io, process::Command, thread};
 use util::{tick, timeline};
 
 fn main() -> io::Result<()> {
+    util::case!(args);
+    let work = args.number("--child", 1..=1000_u32); // what this program is started as below
+    let join = args.flag("--join");
+    args.finish();
     let _timeline = timeline::start();
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [work, wait] = &arguments[..] {
-        child(work.parse().map_err(io::Error::other)?, wait);
+    if let Some(work) = work {
+        child(work, join);
         return Ok(());
     }
-    let lucky = finishes("1", "sleep")?;
+    let lucky = finishes(&["--child", "1"])?;
     println!("work of 1 tick, main sleeps 4:     {}", if lucky { "done" } else { "cut off" });
-    assert!(!finishes("1000", "sleep")?);
+    assert!(!finishes(&["--child", "1000"])?);
     println!("work of 1000 ticks, main sleeps 4: cut off, and the exit status is 0");
-    assert!(finishes("5", "join")?);
+    assert!(finishes(&["--child", "5", "--join"])?);
     println!("work of 5 ticks, main joins:       done");
     Ok(())
 }
 
 // ANCHOR: bet
-fn child(work: u32, wait: &str) {
+fn child(work: u32, join: bool) {
     let thread = thread::spawn(move || {
         let _span = timeline::span("work");
         tick::sleep(work);
         println!("done");
     });
-    let _span = timeline::wait(wait);
-    match wait {
-        "join" => thread.join().unwrap(),
-        _ => tick::sleep(4), // it should be enough, shouldn't it?
+    let _span = timeline::wait(if join { "join" } else { "sleep" });
+    if join {
+        thread.join().unwrap();
+    } else {
+        tick::sleep(4); // it should be enough, shouldn't it?
     }
 }
 // ANCHOR_END: bet
 
 /// Runs `child` in a process of its own and says whether its work was done.
-fn finishes(work: &str, wait: &str) -> io::Result<bool> {
+fn finishes(arguments: &[&str]) -> io::Result<bool> {
     let mut child = Command::new(env::current_exe()?);
-    let output = child.args([work, wait]).envs(timeline::env()).output()?;
+    let output = child.args(arguments).envs(timeline::env()).output()?;
     assert!(output.status.success(), "also when the work is cut off");
     Ok(output.stdout == b"done\n")
 }

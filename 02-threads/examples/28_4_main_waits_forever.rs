@@ -24,6 +24,7 @@ Usage: 28_4_main_waits_forever [--for N]
   --for N  end after N ticks (5); Ctrl-C ends it as well";
 
 fn main() {
+    let _output = util::output::start();
     let mut args = Args::new(HELP);
     let ticks: u32 = args.value("--for").unwrap_or(5);
     args.finish();

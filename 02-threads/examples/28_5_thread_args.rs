@@ -21,6 +21,7 @@ use std::{io, path::Path, sync::Arc, thread};
 use util::{compiler, timeline};
 
 fn main() -> io::Result<()> {
+    util::case!();
     let _timeline = timeline::start();
 
     // ANCHOR: moved

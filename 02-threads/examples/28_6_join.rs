@@ -20,6 +20,7 @@ use std::thread;
 use util::{tick, timeline};
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let started = tick::elapsed();
     let first = thread::spawn(|| run_loop(1, 2));

@@ -18,6 +18,7 @@ use std::{sync::mpsc, thread};
 use util::{tick, timeline};
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let mut rounds = 0;
     let (go, may_go) = mpsc::channel();

@@ -13,17 +13,19 @@
 //! ```
 
 use std::{
-    env,
-    io::{self, Write},
+    env, io,
     process::Command,
     sync::mpsc::{self, Receiver},
     thread,
 };
-use util::timeline;
+use util::{output, timeline};
 
 fn main() -> io::Result<()> {
+    util::case!(args);
+    let way: Option<String> = args.value("--child"); // what this program is started as below
+    args.finish();
     let _timeline = timeline::start();
-    if let Some(way) = env::args().nth(1) {
+    if let Some(way) = way {
         write_letter(way == "join");
         return Ok(());
     }
@@ -31,7 +33,7 @@ fn main() -> io::Result<()> {
         [("cut off:", "return", "Dear Ann,"), ("told and joined:", "join", "Dear Ann, yours, Bob")]
     {
         let mut child = Command::new(env::current_exe()?);
-        let output = child.arg(way).envs(timeline::env()).output()?;
+        let output = child.args(["--child", way]).envs(timeline::env()).output()?;
         let letter = String::from_utf8_lossy(&output.stdout);
         println!("{what} {letter}");
         assert_eq!(letter, expected);
@@ -57,7 +59,7 @@ impl Drop for Letter {
 
 fn say(words: &str) {
     print!("{words}");
-    io::stdout().flush().unwrap();
+    output::flush(); // `print!` writes only whole lines by itself
 }
 
 fn write_letter(join: bool) {

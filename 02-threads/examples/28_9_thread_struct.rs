@@ -75,6 +75,7 @@ impl Run for Primes {
 }
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     let workers: [Box<dyn Run>; 3] = [
         Box::new(Loop { number: 1, ticks: 1 }),

@@ -25,6 +25,7 @@ use std::error::Error;
 use util::{tick, timeline};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init(); // in a child this runs its function, and does not return
     let _timeline = timeline::start();
 

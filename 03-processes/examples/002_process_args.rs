@@ -36,6 +36,7 @@ fn grow_older((mut person, years): (Person, u32)) {
 // ANCHOR_END: arguments
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let ann = Person { name: "Ann".into(), age: 18 };

@@ -32,6 +32,7 @@ fn see((): ()) -> Vec<u32> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
 

@@ -38,6 +38,7 @@ fn get_one(queue: Queue<String>) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     // ANCHOR: queue

@@ -23,6 +23,7 @@ fn put_later(queue: Queue<u32>) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let queue = Queue::bounded(3)?;

@@ -59,6 +59,7 @@ fn analyse((pages, i_am_idle): (Queue<u32>, Queue<()>)) -> (Vec<u32>, u32) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let (pages, idle) = (Queue::bounded(5)?, Queue::unbounded()?);

@@ -29,6 +29,7 @@ fn fail((): ()) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     // ANCHOR: pool

@@ -37,6 +37,7 @@ fn answer_to(letterbox: Queue<Queue<String>>) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let pool = Pool::builder().workers(2).build()?;

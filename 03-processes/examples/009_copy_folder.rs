@@ -17,6 +17,7 @@
 use std::{env, error::Error, ffi::OsString, fs, io, path::Path, process};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     let place = env::temp_dir().join(format!("009_copy_folder-{}", process::id()));
     fs::create_dir_all(place.join("photos"))?;
     for name in ["c.jpg", "a.jpg", "b.jpg"] {

@@ -64,6 +64,7 @@ fn copy_tree(source: &Path, target: &Path) -> Result<(usize, usize), Box<dyn Err
 // ANCHOR_END: copy
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let _output = util::output::start();
     processes::init();
     let mut args = Args::new(
         "Usage: 011_copy_parallel [SRC DST]\n\nCopies a tree; without one, one it makes.",

@@ -25,6 +25,7 @@ fn count((number, ran): (u32, Queue<u32>)) -> usize {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let ran = Queue::unbounded()?;

@@ -26,6 +26,7 @@ fn work((number, go): (u32, Queue<()>)) -> u32 {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let go = Queue::unbounded()?;

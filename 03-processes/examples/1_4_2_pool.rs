@@ -38,6 +38,7 @@ fn endless((): ()) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let done = Queue::unbounded()?;

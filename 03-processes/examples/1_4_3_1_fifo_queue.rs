@@ -15,6 +15,7 @@ use crossbeam_queue::SegQueue;
 use std::{collections::VecDeque, thread};
 
 fn main() {
+    util::case!();
     // ANCHOR: deque
     let mut queue = VecDeque::new();
     (0..5).for_each(|number| queue.push_back(number));

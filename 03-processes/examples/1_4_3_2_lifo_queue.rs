@@ -14,6 +14,7 @@
 use std::{sync::Mutex, thread};
 
 fn main() {
+    util::case!();
     // ANCHOR: stack
     let mut stack: Vec<u32> = (0..5).collect();
     let popped: Vec<u32> = std::iter::from_fn(|| stack.pop()).collect();

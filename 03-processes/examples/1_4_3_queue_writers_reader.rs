@@ -38,6 +38,7 @@ fn read(queue: Queue<char>) -> Vec<char> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let queue = Queue::bounded(2)?;

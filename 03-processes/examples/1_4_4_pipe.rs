@@ -40,6 +40,7 @@ fn square(main: Duplex<u64, u32>) {
 // ANCHOR_END: child
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     // ANCHOR: main

@@ -32,6 +32,7 @@ The environment variable MANAGER_KEY holds the key that both sides must have (\"
 on others you have to set one). Nothing is encrypted: between machines, use a tunnel (WireGuard, ssh -L).";
 
 fn main() -> ExitCode {
+    let _output = util::output::start();
     processes::init();
     let mut args = Args::new(HELP);
     let listen = args.value("--listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 5000)));

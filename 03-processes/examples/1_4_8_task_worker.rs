@@ -25,6 +25,7 @@ Usage: 1_4_8_task_worker [--connect HOST:PORT]
 The environment variable MANAGER_KEY holds the key that both sides must have (\"abc\").";
 
 fn main() -> ExitCode {
+    let _output = util::output::start();
     let mut args = Args::new(HELP);
     let address: String = args.value("--connect").unwrap_or_else(|| "127.0.0.1:5000".into());
     args.finish();

@@ -33,6 +33,7 @@ fn parent(ticks: Sender<u32>) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let (sender, ticks) = pipe::simplex()?;

@@ -41,6 +41,7 @@ impl Clock {
 // ANCHOR_END: struct
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     // ANCHOR: run

@@ -49,6 +49,7 @@ fn yes(answer: bool) -> String {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!();
     processes::init();
     let _timeline = timeline::start();
     let mut table = Table::new(["difference", "process", "thread"]);

@@ -44,6 +44,7 @@ impl<T: Iterator> Ask<T> {
 // ANCHOR_END: ask
 
 fn main() {
+    util::case!();
     let mut table = Table::new(["type", "iterable", "iterator"]);
     let mut row = |name: &str, iterable, iterator| {
         let word = |answer| if answer { "yes" } else { "no" };

@@ -16,6 +16,7 @@ use std::{io, path::Path};
 use util::compiler;
 
 fn main() -> io::Result<()> {
+    util::case!();
     let wrong = concat!(env!("CARGO_MANIFEST_DIR"), "/compile_fail/not_iterable.rs");
     let answer = compiler::check(Path::new(wrong))?;
     print!("{}", answer.message);

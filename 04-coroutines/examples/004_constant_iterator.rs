@@ -28,6 +28,7 @@ impl Iterator for Constant {
 // ANCHOR_END: constant
 
 fn main() {
+    util::case!();
     let by_hand: Vec<_> = Constant.take(5).collect();
     println!("written by hand: {by_hand:?}");
     // ANCHOR: ready_made

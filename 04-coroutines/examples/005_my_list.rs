@@ -70,6 +70,7 @@ impl<T> IntoIterator for MyList<T> {
 
 #[expect(clippy::while_let_loop)] // one of the loops is written out on purpose
 fn main() {
+    util::case!();
     let mut list = MyList { items: ["Ann", "Bob", "Cid"].map(String::from).to_vec() };
     print!("looked at:");
     for name in &list {

@@ -22,6 +22,7 @@ static HEAP: heap::Counting = heap::Counting;
 const COUNT: usize = 10_000;
 
 fn main() {
+    util::case!();
     // ANCHOR: list
     let (numbers, used) = heap::used(|| {
         let mut numbers = vec![BigUint::from(0_u32), BigUint::from(1_u32)];

@@ -44,6 +44,7 @@ fn fibonacci() -> Fibonacci {
 }
 
 fn main() {
+    util::case!();
     println!("the first: {:?}", fibonacci().take(10).collect::<Vec<_>>());
 
     // ANCHOR: use

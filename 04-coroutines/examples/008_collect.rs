@@ -35,6 +35,7 @@ impl FromIterator<u32> for MyList {
 // ANCHOR_END: own
 
 fn main() {
+    util::case!();
     // ANCHOR: collect
     let squares = || (0..5).map(|n| n * n);
     let list: Vec<u32> = squares().collect();

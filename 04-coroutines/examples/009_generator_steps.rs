@@ -75,6 +75,7 @@ impl Iterator for Fibonacci {
 // ANCHOR_END: by_hand
 
 fn main() {
+    util::case!();
     let by_hand = drive("by hand", Fibonacci { at: At::Start, a: 0, b: 1, left: 3 });
 
     // ANCHOR: stack

@@ -38,6 +38,7 @@ impl Drop for Open {
 }
 
 fn main() {
+    util::case!();
     let is_open = Rc::new(Cell::new(true));
     let open = || {
         is_open.set(true);

@@ -20,6 +20,7 @@ use coroutines::{Generator, Step, generator::Ended};
 use std::pin::pin;
 
 fn main() {
+    util::case!();
     // ANCHOR: return
     // Yields numbers, returns text.
     let mut generator = pin!(Generator::new(|co| async move {

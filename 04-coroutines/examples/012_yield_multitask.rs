@@ -30,6 +30,7 @@ fn task(name: &'static str, steps: u32) -> Box<dyn Iterator<Item = String>> {
 }
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
 
     // ANCHOR: turns

@@ -21,6 +21,7 @@ use std::{cell::Cell, rc::Rc};
 use util::{tick, timeline};
 
 fn main() -> Result<(), SwitchError> {
+    util::case!();
     let _timeline = timeline::start();
 
     // ANCHOR: switch

@@ -29,6 +29,7 @@ struct Sleepers {
 }
 
 fn main() {
+    util::case!();
     let _timeline = timeline::start();
     // ANCHOR: runtime
     let runtime = runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -42,6 +42,7 @@ fn words(items: [Option<u32>; 5]) -> String {
 }
 
 fn main() {
+    util::case!();
     // ANCHOR: next
     let list = vec![10, 20, 30];
     let mut iterator = list.iter();

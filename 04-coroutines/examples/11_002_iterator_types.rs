@@ -45,6 +45,7 @@ fn total(items: impl Iterator<Item = u32>) -> (u32, u32) {
 // ANCHOR_END: generic
 
 fn main() {
+    util::case!();
     for (name, ((count, sum), used), expected) in [
         ("named:", heap::used(|| total(named())), 0),
         ("impl Iterator:", heap::used(|| total(opaque())), 0),

@@ -19,6 +19,7 @@ use coroutines::{Generator, Step};
 use std::pin::pin;
 
 fn main() {
+    util::case!();
     // ANCHOR: next
     let mut four = pin!(Generator::new(|co| async move {
         println!("starting ...");

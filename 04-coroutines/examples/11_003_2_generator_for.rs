@@ -19,6 +19,7 @@ use coroutines::Generator;
 use std::pin::pin;
 
 fn main() {
+    util::case!();
     // ANCHOR: for
     let four = pin!(Generator::new(|co| async move {
         println!("starting ...");

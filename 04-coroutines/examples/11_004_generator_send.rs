@@ -18,6 +18,7 @@ use coroutines::{Generator, Step};
 use std::pin::pin;
 
 fn main() {
+    util::case!();
     // ANCHOR: send
     // The sum and the count are plain local variables: that is what a generator is for.
     let mut average = pin!(Generator::with_input(|co, first: f64| async move {

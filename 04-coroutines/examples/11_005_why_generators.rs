@@ -22,6 +22,7 @@ use util::{heap, measure::Table};
 static HEAP: heap::Counting = heap::Counting;
 
 fn main() {
+    util::case!();
     let mut table =
         Table::new(["numbers", "lazy, bytes", "allocations", "eager, bytes", "allocations"]);
     for count in [1_000_u32, 10_000, 100_000, 1_000_000] {

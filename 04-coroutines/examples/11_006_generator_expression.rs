@@ -39,6 +39,7 @@ fn keep(n: &u32) -> bool {
 }
 
 fn main() {
+    util::case!();
     let numbers = [1, 2, 3];
 
     // ANCHOR: lazy

@@ -16,6 +16,7 @@
 use std::iter;
 
 fn main() {
+    util::case!();
     // ANCHOR: from_fn
     let mut step = 0;
     let three = iter::from_fn(move || {

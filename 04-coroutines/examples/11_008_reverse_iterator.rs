@@ -54,6 +54,7 @@ impl DoubleEndedIterator for FloatRange {
 // ANCHOR_END: range
 
 fn main() {
+    util::case!();
     let forward: Vec<_> = FloatRange::new(1.0, 4.0, 0.5).collect();
     let mut backward: Vec<_> = FloatRange::new(1.0, 4.0, 0.5).rev().collect();
     println!("forward:  {forward:?}\nbackward: {backward:?}");

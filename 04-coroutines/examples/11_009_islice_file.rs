@@ -28,6 +28,7 @@ static HEAP: heap::Counting = heap::Counting;
 const LINES: u32 = 1_000_000;
 
 fn main() -> io::Result<()> {
+    util::case!();
     let mut file = big_file()?;
     let length = file.metadata()?.len();
     println!("a file of {LINES} lines, {} MB", length / 1_000_000);

@@ -19,6 +19,7 @@
 use std::iter;
 
 fn main() {
+    util::case!();
     // ANCHOR: by_ref
     let mut numbers = 1..=10;
     let first: Vec<u32> = numbers.by_ref().take(5).collect();

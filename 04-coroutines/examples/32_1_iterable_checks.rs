@@ -30,6 +30,7 @@ fn show<T: Debug>(name: &str, items: impl ExactSizeIterator<Item = T> + DoubleEn
 // ANCHOR_END: traits
 
 fn main() {
+    util::case!();
     let list = vec![1, 2, 3, 4, 5];
     show("vec.iter():", list.iter());
     show("range:", 1..6);

@@ -58,29 +58,35 @@ fn children_are_in_their_parents_picture() {
     let folder = tempfile::tempdir().unwrap();
     let output = run("008_daemon_threads", "1", folder.path());
     let chart = String::from_utf8(output.stderr).unwrap();
-    for child in ["008_daemon_threads return (process ", "008_daemon_threads scope (process "] {
+    for child in [
+        "008_daemon_threads --child return (process ",
+        "008_daemon_threads --child scope (process ",
+    ] {
         assert_eq!(chart.matches(child).count(), 1, "{chart}");
     }
 }
 
 #[test]
-fn what_cannot_be_drawn_is_said_and_the_case_runs() {
+fn what_cannot_be_drawn_is_an_error_before_the_case_runs() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("folder.svg")).unwrap();
     for (wrong, named) in [
         (
             "yes",
-            "TIMELINE=\"yes\" is no picture: give 1, or a file that ends in .svg, .html or .json",
+            "TIMELINE=\"yes\" is invalid: expected 1, or a file name that ends in .svg, .html or .json",
         ),
-        ("a.png", "TIMELINE=\"a.png\" is no picture"),
+        ("a.png", "TIMELINE=\"a.png\" is invalid"),
         ("nowhere/a.svg", "TIMELINE=\"nowhere/a.svg\" cannot be written: No such file"),
         ("folder.svg", "TIMELINE=\"folder.svg\" cannot be written: is a directory"),
         ("/proc/a.svg", "TIMELINE=\"/proc/a.svg\" cannot be written"),
     ] {
         let output = run("28_11_mutex", wrong, folder.path());
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.starts_with("timeline: ") && said.contains(named), "{said}");
-        assert!(output.status.success() && output.stdout.ends_with(b"sum = 0\n"));
+        assert!(
+            said.starts_with("error: ") && said.contains(named) && said.lines().count() == 1,
+            "{said}"
+        );
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty());
     }
     for off in ["", "0"] {
         assert!(run("28_11_mutex", off, folder.path()).stderr.is_empty());

@@ -7,8 +7,10 @@
 //! - [`measure`]: time, context switches and memory, and a table to print them in.
 //! - [`heap`]: what a piece of work takes from the heap.
 //! - [`held`]: what processes hold, in the kernel too.
+//! - [`case!`]: the first line of a case's `main`.
 //! - [`args`]: the few flags a case takes.
 //! - [`text`]: text from outside, made safe to print.
+//! - [`output`]: a standard output that cannot be written ends the program.
 //! - [`compiler`]: what the compiler says to a program it refuses.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
@@ -17,10 +19,12 @@ compile_error!(
 );
 
 pub mod args;
+mod case;
 pub mod compiler;
 pub mod heap;
 pub mod held;
 pub mod measure;
+pub mod output;
 mod sys;
 pub mod text;
 pub mod tick;

@@ -1,5 +1,5 @@
-//! The three C functions that `std` has no word for: a clock that all processes
-//! share, what the kernel counted for this one, and how wide the terminal is.
+//! The few C functions that `std` does not offer: a clock that all processes share, what the kernel counted for this
+//! one, how wide the terminal is, and two ways to end at once.
 //!
 //! `std` links the C library anyway; declaring them here spares every case a dependency.
 //! The layouts are those of 64-bit Linux, which `lib.rs` insists on.
@@ -40,7 +40,17 @@ unsafe extern "C" {
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn getrusage(who: c_int, usage: *mut Rusage) -> c_int;
     fn ioctl(descriptor: c_int, request: c_ulong, ...) -> c_int;
+    // With `usize` for the handler, as `SIG_DFL` is a number and not a function.
+    safe fn signal(signal: c_int, handler: usize) -> usize;
+    safe fn getpid() -> c_int;
+    safe fn kill(process: c_int, signal: c_int) -> c_int;
+    safe fn _exit(status: c_int) -> !;
 }
+
+/// The error of a write to a pipe or socket whose reader is gone.
+pub(crate) const EPIPE: c_int = 32;
+const SIGPIPE: c_int = 13;
+const SIG_DFL: usize = 0;
 
 const CLOCK_MONOTONIC: c_int = 1;
 const RUSAGE_SELF: c_int = 0;
@@ -94,6 +104,18 @@ pub(crate) fn terminal_columns(descriptor: BorrowedFd) -> Option<usize> {
     // SAFETY: TIOCGWINSZ writes one `struct winsize`, which `size` is; the descriptor is open.
     let status = unsafe { ioctl(descriptor.as_raw_fd(), TIOCGWINSZ, &mut size) };
     (status == 0 && size.columns > 0).then_some(size.columns.into())
+}
+
+/// Ends this process with `status`, without flushing a buffer or running a handler.
+pub(crate) fn exit_now(status: c_int) -> ! {
+    _exit(status)
+}
+
+/// Ends this process as `SIGPIPE` ends one that does not ignore it.
+pub(crate) fn die_of_sigpipe() -> ! {
+    signal(SIGPIPE, SIG_DFL);
+    kill(getpid(), SIGPIPE);
+    _exit(128 + SIGPIPE) // not reached, unless the signal is blocked: what a shell reports for it
 }
 
 #[cfg(test)]

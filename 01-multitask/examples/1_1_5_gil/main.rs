@@ -38,6 +38,7 @@ use util::{
 const PYTHONS: [&str; 5] = ["python3", "python3t", "python3.13t", "python3.14t", "python3.15t"];
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!("main.rs");
     println!("build: {}", multitask::build());
     let cores = thread::available_parallelism()?.get().min(cores::allowed()?.len());
     let threads = cores.clamp(2, 4);

@@ -52,6 +52,7 @@ const KINDS: [Kind; 3] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!("main.rs");
     processes::init();
     thread::spawn(|| {
         thread::sleep(LIMIT);

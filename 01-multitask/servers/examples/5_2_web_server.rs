@@ -47,6 +47,7 @@ Usage: 5_2_web_server [--model MODEL] [--root DIR] [--port P] [OPTIONS]
 Ctrl-C or SIGTERM ends it when all running answers are finished, a second one at once.";
 
 fn main() -> ExitCode {
+    let _output = util::output::start();
     processes::init();
     let mut args = Args::new(HELP);
     let mut options = Options::new(args.value("--model").unwrap_or(Model::Async));

@@ -60,6 +60,7 @@ fn copy_folder(source: &Path, target: &Path, ticks: f64) -> Result<usize, Box<dy
 // ANCHOR_END: copy
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let _output = util::output::start();
     processes::init();
     let mut args = Args::new(
         "Usage: 010_copy_progress [SRC DST]\n\nCopies the files of a folder; without one, of one it makes.",

@@ -49,6 +49,7 @@ Exit status: 0, everything is there; 1, something could not be copied, and was n
 SIGTERM end it by that signal, and leave no temporary file.";
 
 fn main() -> ExitCode {
+    let _output = util::output::start();
     processes::init();
     let mut args = Args::new(HELP);
     let mut options = Options::default();

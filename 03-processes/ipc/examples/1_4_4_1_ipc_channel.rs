@@ -33,13 +33,17 @@ use std::{
 use util::{tick, timeline};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    util::case!(args);
+    let server: Option<String> = args.value("--child"); // what this program is started as below
+    args.finish();
     let _timeline = timeline::start();
-    if let Some(name) = env::args().nth(1) {
+    if let Some(name) = server {
         return child(name);
     }
     // ANCHOR: server
     let (server, name) = IpcOneShotServer::<IpcSender<u32>>::new()?;
-    let mut child = Command::new(env::current_exe()?).arg(name).envs(timeline::env()).spawn()?;
+    let mut child = Command::new(env::current_exe()?);
+    let mut child = child.args(["--child", &name]).envs(timeline::env()).spawn()?;
     let (_receiver, to_child) = server.accept()?; // what the child sent first: a sender
     // ANCHOR_END: server
     println!("main: got a sender from the child");

@@ -37,6 +37,7 @@ use util::{heap, measure, tick, timeline};
 static HEAP: heap::Counting = heap::Counting;
 
 fn main() {
+    util::case!("main.rs");
     let _timeline = timeline::start();
     let polls = Rc::new(Cell::new(0));
     let executor = Executor::default();

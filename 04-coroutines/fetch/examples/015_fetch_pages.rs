@@ -25,6 +25,7 @@ use tokio::{signal, task::JoinSet};
 use util::{args::Args, tick, timeline};
 
 fn main() -> ExitCode {
+    let _output = util::output::start();
     let _timeline = timeline::start();
     fetch::ended(start())
 }

@@ -41,6 +41,7 @@ use util::{args::Args, tick, timeline};
 type Results = Vec<Option<Result<usize, Failure>>>;
 
 fn main() -> ExitCode {
+    let _output = util::output::start();
     let _timeline = timeline::start();
     fetch::ended(start())
 }

@@ -48,7 +48,7 @@ use std::{
     time::Instant,
 };
 
-use crate::sys;
+use crate::{eprintln, sys};
 pub use chart::Kind;
 
 /// Whether anything is recorded: all that a span looks at when nothing is.
@@ -82,16 +82,25 @@ thread_local! {
 /// started it. The picture is made when what this returns is dropped, so keep it
 /// until the end of `main`: `let _timeline = timeline::start();`.
 ///
-/// A `TIMELINE` that makes no sense, or a file that cannot be written, is said on standard error, and
-/// the program goes on without a picture. Only the first call in a process does anything.
+/// A `TIMELINE` that is invalid or names a file that cannot be written is an error: it is printed on standard error, and
+/// the program ends with status 2 ([`case!`](crate::case!) and [`Args::new`](crate::args::Args::new) check it before
+/// anything else happens). Only the first call in a process does anything.
 pub fn start() -> Timeline {
-    match open() {
-        Ok(timeline) => timeline,
-        Err(complaint) => {
-            eprintln!("timeline: {complaint}; going on without a picture");
-            Timeline { role: Role::Off }
-        }
+    open().unwrap_or_else(|complaint| refuse(&complaint))
+}
+
+/// Ends the program with exit status 2 if `TIMELINE` is invalid, or names a file that cannot be written.
+pub(crate) fn check() {
+    let is_child = environment::var_os(RECORD_VARIABLE).is_some();
+    let value = environment::var_os("TIMELINE").unwrap_or_default();
+    if !is_child && let Err(complaint) = target(Path::new(&value)) {
+        refuse(&complaint);
     }
+}
+
+fn refuse(complaint: &str) -> ! {
+    eprintln!("error: {complaint}");
+    process::exit(2)
 }
 
 /// Joins the timeline of the program that started this one, as a process called `name`; or does nothing,
@@ -338,7 +347,7 @@ fn target(value: &Path) -> Result<Option<Target>, String> {
         Some("json") => trace::draw,
         _ => {
             return Err(format!(
-                "TIMELINE={value:?} is no picture: give 1, or a file that ends in .svg, .html or .json"
+                "TIMELINE={value:?} is invalid: expected 1, or a file name that ends in .svg, .html or .json"
             ));
         }
     };

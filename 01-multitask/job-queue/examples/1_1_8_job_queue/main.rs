@@ -51,6 +51,7 @@ With REDIS_URL=redis://HOST:6379 in the environment the queue is in Redis, and t
 folders must then have the same names on all of them, and the clocks agree to a second.";
 
 fn main() -> ExitCode {
+    let _output = util::output::start();
     let mut args = Args::new(HELP);
     let role = ["produce", "work", "status", "results"].into_iter().find(|role| args.flag(role));
     let _timeline = timeline::start();

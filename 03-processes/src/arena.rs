@@ -35,6 +35,7 @@ use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
+use crate::fork;
 use crate::mapping::{Mapping, shared_struct};
 use crate::robust::RobustMutex;
 use crate::sync::lock;
@@ -108,6 +109,7 @@ pub(crate) fn descriptor() -> io::Result<BorrowedFd<'static>> {
 ///
 /// `AlreadyExists` when this process has an arena; `InvalidData` when the descriptor is not one; and as [`descriptor`].
 pub(crate) fn adopt(descriptor: OwnedFd) -> io::Result<()> {
+    fork::begin_use()?;
     let _setup = lock(&SETUP);
     if ARENA.get().is_some() {
         return Err(io::ErrorKind::AlreadyExists.into());
@@ -124,6 +126,7 @@ pub(crate) fn adopt(descriptor: OwnedFd) -> io::Result<()> {
 }
 
 fn arena() -> io::Result<&'static Arena> {
+    fork::begin_use()?;
     if let Some(arena) = ARENA.get() {
         return Ok(arena);
     }
@@ -355,6 +358,9 @@ impl Range {
 
     /// The range's numbers, to be sent on: this process keeps the range until they have been opened somewhere.
     pub(crate) fn export(&self) -> RangeId {
+        if fork::is_fork() {
+            return RangeId::default(); // names no range: decoding it fails
+        }
         let arena = ARENA.get().expect("a range is held");
         let mut held = lock(&arena.held);
         let held = held.get_mut(&self.0.slot).expect("this range is held");
@@ -455,6 +461,10 @@ fn find_slot(arena: &Arena, held: &HashMap<u32, Held>) -> io::Result<u32> {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        // A fork shares the locks on the file: what it released would be released for the original process.
+        if fork::is_fork() {
+            return;
+        }
         let arena = ARENA.get().expect("a range is held");
         let mut held = lock(&arena.held);
         if let Some(entry) = held.get_mut(&self.slot) {

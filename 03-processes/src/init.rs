@@ -10,18 +10,23 @@ use std::process::exit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::executable;
+use crate::fork;
 use crate::panics::{self, Panic};
 use crate::process::current;
 use crate::remote::Remote;
+use crate::sync;
+use crate::threads;
 use crate::wire::{self, Packet};
 
-/// The environment variable that holds `device:inode` of the bootstrap socket. Programs that a child starts by other means inherit
-/// it, and are no children: their standard input is another one.
+/// The environment variable that holds `device:inode:identity`: the bootstrap socket, and the [copy of this library](executable::identity) that made it.
+/// Programs that a child starts by other means inherit the variable, and are not children: their standard input is another one.
 pub(crate) const MARK: &str = "PROCESSES_BOOTSTRAP";
 
 /// What a parent tells its child, before the argument.
@@ -88,6 +93,10 @@ pub(crate) fn is_initialised() -> bool {
 /// In the program itself it returns at once, and a second call does nothing. A program that never calls it cannot start processes: `spawn`
 /// says so with [`SpawnError::NotInitialised`](crate::SpawnError::NotInitialised), and starts none. What stands before it in `main` happens in every child again.
 ///
+/// A child runs the function only if its parent runs the same build of this program and uses the same copy of this library; two copies in one program (of
+/// two versions, say) do not take each other's children. In a process that has gained rights when it was executed (set-user-ID, set-group-ID, capabilities of the
+/// file) it refuses to be a child, since its environment and its standard input are those of somebody with fewer rights, and ends the process with status 102.
+///
 /// If this program was started with `SIGCHLD` ignored, that is undone, for it would lose its children's exit statuses.
 ///
 /// In tests, where `main` belongs to the test harness, use [`init_tests!`](crate::init_tests).
@@ -105,33 +114,90 @@ pub fn init() {
         return;
     }
     crate::constructor::attend_to_children();
-    if is_child() {
-        run();
+    crate::constructor::note_ignored_signals();
+    sync::is_thread_ending(); // so that the end of this thread is known
+    if let Some(theirs) = identity_in_mark() {
+        run(&theirs);
     }
 }
 
-/// Whether standard input is the bootstrap socket the environment tells of.
+/// Whether this process is a child of this copy of the library.
 pub(crate) fn is_child() -> bool {
-    let Some(mark) = std::env::var_os(MARK) else {
-        return false;
-    };
-    mark_of(rustix::stdio::stdin()).is_some_and(|own| mark == *own)
+    identity_in_mark().is_some()
 }
 
-/// The mark of a socket; `None` if it is none.
-pub(crate) fn mark_of(fd: BorrowedFd<'_>) -> Option<String> {
+/// The identity that stands behind the bootstrap socket's numbers in the environment, if standard input is that socket, and if it is this copy of the
+/// library that has to run or to refuse it.
+fn identity_in_mark() -> Option<String> {
+    let mark = std::env::var(MARK).ok()?;
+    let theirs = mark.strip_prefix(&numbers_of(rustix::stdio::stdin())?)?.strip_prefix(':')?;
+    let is_same_build = build_of(theirs) == build_of(executable::identity());
+    // Another copy in the same program sees to its own children; one in another program is refused.
+    (theirs == executable::identity() || !is_same_build).then(|| theirs.to_owned())
+}
+
+fn build_of(identity: &str) -> &str {
+    identity.split('/').next().unwrap_or_default()
+}
+
+/// The mark for a child whose standard input will be this socket; `None` if it is not a socket.
+pub(crate) fn mark_for(fd: BorrowedFd<'_>) -> Option<String> {
+    Some(format!("{}:{}", numbers_of(fd)?, executable::identity()))
+}
+
+/// The device and inode of a socket; `None` if it is not one.
+fn numbers_of(fd: BorrowedFd<'_>) -> Option<String> {
     let stat = rustix::fs::fstat(fd).ok()?;
     let is_socket = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
     is_socket.then(|| format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
+/// What a child is sent before its argument. The identity comes first, and its encoding is the same in all versions.
+pub(crate) fn start_packet(start: &Start) -> Vec<u8> {
+    let identity = postcard::to_stdvec(executable::identity()).expect("text always encodes");
+    postcard::to_extend(start, identity).expect("numbers and text always encode")
+}
+
+/// Ends the process if what waits at its bootstrap socket was not sent by its parent, or must not be trusted.
+fn refuse_strangers(socket: &OwnedFd) {
+    let refuse = |reason: &str| {
+        eprintln!(
+            "this process was started to run a function of the program, and refuses: {reason}"
+        );
+        exit(SETUP_FAILED)
+    };
+    if executable::gained_rights() {
+        refuse("it has gained rights by set-user-ID, set-group-ID or capabilities of its file");
+    }
+    let Ok(peer) = getsockopt(socket, sockopt::PeerCredentials) else {
+        refuse("the other end of its standard input is unknown")
+    };
+    let parent = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    if peer.pid() != parent {
+        if nix::sys::signal::kill(nix::unistd::Pid::from_raw(peer.pid()), None)
+            == Err(nix::errno::Errno::ESRCH)
+        {
+            exit(SETUP_FAILED); // the parent has ended meanwhile
+        }
+        refuse("the other end of its standard input is not its parent's");
+    }
+    if peer.uid() != rustix::process::geteuid().as_raw() {
+        refuse("the other end of its standard input is another user's");
+    }
+}
+
 /// The life of a child.
-fn run() -> ! {
+fn run(theirs: &str) -> ! {
     // Without the socket nobody can be told anything, so the exit status has to do.
     let Ok(socket) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
         exit(SETUP_FAILED)
     };
     let socket = SOCKET.get_or_init(|| socket);
+    refuse_strangers(socket);
+    if let Err(error) = same_program(theirs) {
+        let _ = wire::send(socket.as_fd(), &report(&Report::Setup(error)), None);
+        exit(SETUP_FAILED);
+    }
     let packet = match wire::receive(socket.as_fd(), None) {
         Ok(Some(packet)) => packet,
         _ => exit(SETUP_FAILED),
@@ -165,11 +231,24 @@ const FAILED: i32 = 101;
 /// The exit code of a child that could not begin.
 const SETUP_FAILED: i32 = 102;
 
+/// An error, as text, if the parent is another build or uses another version of this library.
+fn same_program(theirs: &str) -> Result<(), String> {
+    let ours = executable::identity();
+    if theirs == ours {
+        return Ok(());
+    }
+    Err(format!(
+        "it runs another build of the program than its parent, or another version of this library: the parent has {theirs}, it has {ours}"
+    ))
+}
+
 /// Everything between the packet's arrival and the function's call.
 fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed start packet");
-    let (start, rest): (Start, &[u8]) =
+    let (identity, rest): (&str, &[u8]) =
         postcard::take_from_bytes(&packet.bytes).map_err(|_| malformed())?;
+    same_program(identity).map_err(io::Error::other)?;
+    let (start, rest): (Start, &[u8]) = postcard::take_from_bytes(rest).map_err(|_| malformed())?;
     let at = packet.bytes.len() - rest.len();
     let mut descriptors = packet.descriptors.into_iter();
     let mut next = || descriptors.next().ok_or_else(malformed);
@@ -178,10 +257,7 @@ fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
     // Two ways to die with the parent. The kernel's reaches a process that is stopped, but is lost when the process becomes another user's; and
     // a parent that died before this line is not noticed. The watch sees to those.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    std::thread::Builder::new()
-        .name("parent-watch".to_owned())
-        .stack_size(64 * 1024)
-        .spawn(move || die_with(&parent))?;
+    threads::start("parent-watch", Some(64 * 1024), move || die_with(&parent))?;
     crate::arena::adopt(next()?)?;
     let stdin = if start.inherit_stdin { Some(next()?) } else { None };
     set_stdio(stdin)?;
@@ -229,6 +305,9 @@ fn set_stdio(stdin: Option<OwnedFd>) -> io::Result<()> {
 
 /// Where a panic aborts: tells the parent before it does.
 fn last_words(panic: Panic) {
+    if fork::is_fork() {
+        return;
+    }
     let is_main_thread = rustix::thread::gettid() == rustix::process::getpid();
     if let (true, Some(socket)) = (is_main_thread, SOCKET.get()) {
         let _ = wire::send(

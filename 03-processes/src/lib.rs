@@ -82,6 +82,8 @@ mod codec;
 mod constructor;
 pub mod copy;
 mod descriptor;
+mod executable;
+mod fork;
 mod futex;
 mod init;
 pub mod manager;
@@ -96,6 +98,7 @@ mod remote;
 pub mod ring;
 mod robust;
 mod sync;
+mod threads;
 mod wire;
 
 #[doc(hidden)]

@@ -43,6 +43,7 @@ use rustix::event::{PollFd, PollFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::fork;
 use crate::sync::deadline_after;
 use crate::wire::{self, Deadline};
 
@@ -77,6 +78,7 @@ pub struct Duplex<S, R> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn simplex<T>() -> io::Result<(Sender<T>, Receiver<T>)> {
+    fork::begin_use()?;
     let (a, b) = wire::pair()?;
     Ok((Sender { socket: a, message: PhantomData }, Receiver { socket: b, message: PhantomData }))
 }
@@ -95,6 +97,7 @@ pub fn simplex<T>() -> io::Result<(Sender<T>, Receiver<T>)> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn duplex<A, B>() -> io::Result<(Duplex<A, B>, Duplex<B, A>)> {
+    fork::begin_use()?;
     let (a, b) = wire::pair()?;
     Ok((Duplex { socket: a, message: PhantomData }, Duplex { socket: b, message: PhantomData }))
 }
@@ -104,6 +107,7 @@ fn send<T: Serialize + ?Sized>(
     message: &T,
     deadline: Deadline,
 ) -> Result<(), SendError> {
+    fork::check().map_err(SendError::Io)?;
     let packet = wire::encode(Vec::new(), message).map_err(SendError::Encode)?;
     wire::send(socket.as_fd(), &packet, deadline).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => SendError::Closed,
@@ -113,6 +117,7 @@ fn send<T: Serialize + ?Sized>(
 }
 
 fn recv<T: DeserializeOwned>(socket: &OwnedFd, deadline: Deadline) -> Result<T, RecvError> {
+    fork::check().map_err(RecvError::Io)?;
     match wire::receive(socket.as_fd(), deadline) {
         Ok(Some(packet)) => {
             wire::decode(&packet.bytes, packet.descriptors).map_err(RecvError::Decode)
@@ -195,6 +200,7 @@ macro_rules! end {
             ///
             /// If too many descriptors are open.
             pub fn try_clone(&self) -> io::Result<Self> {
+                fork::check()?;
                 Ok(Self { socket: self.socket.try_clone()?, message: PhantomData })
             }
         }

@@ -1,25 +1,30 @@
 //! Starting a process that runs a function of this program, and waiting for it.
 
+use std::ffi::CString;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::SigSet;
 use rustix::process::{PidfdFlags, Signal, pidfd_open};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::init::{Call, IDENTITY, MARK, Report, Start, is_initialised, mark_of, report};
+use crate::constructor::reset_in_children;
+use crate::executable;
+use crate::fork;
+use crate::init::{self, Call, IDENTITY, MARK, Report, Start, is_initialised, report};
 use crate::panics::{self, Panic};
 use crate::reaper::{self, End, Started};
 use crate::remote::{Entry, Remote};
-use crate::sync::{deadline_after, lock};
+use crate::sync::{self, deadline_after, lock};
 use crate::wire::{self, Packet};
 
 /// Starts a process that runs `function` with `argument`, under a default name. See [`Builder::spawn`].
@@ -71,6 +76,7 @@ pub struct Builder<F> {
     function: F,
     name: Option<String>,
     inherit_stdin: bool,
+    own_process_group: bool,
 }
 
 impl<F> Builder<F> {
@@ -79,7 +85,7 @@ impl<F> Builder<F> {
     where
         F: Fn(A) -> T + Copy + Send + 'static,
     {
-        Self { function, name: None, inherit_stdin: false }
+        Self { function, name: None, inherit_stdin: false, own_process_group: false }
     }
 
     /// Its name, instead of `Process-N`. `ps` and `top` show the first 15 bytes.
@@ -94,17 +100,51 @@ impl<F> Builder<F> {
         self
     }
 
+    /// Puts the process into a process group of its own.
+    ///
+    /// A terminal sends its signals to the whole foreground group: Ctrl-C (`SIGINT`) ends this process's children too, unless they are in another group. A program that
+    /// handles Ctrl-C itself, to finish what its children are at, starts them this way; it then ends them by [`Child::terminate`] or by its own end. A
+    /// process in another group than the terminal's cannot read from the terminal.
+    ///
+    /// ```
+    /// use rustix::process::{getpgid, getpid};
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     processes::init();
+    ///     let leads_a_group = |()| getpgid(None).unwrap() == getpid();
+    ///     let child = processes::Builder::new(leads_a_group).own_process_group().spawn(())?;
+    ///     assert!(child.join()?);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn own_process_group(mut self) -> Self {
+        self.own_process_group = true;
+        self
+    }
+
     /// Starts the process: this program again, which gets as far as [`init`](crate::init()) and runs the function there.
     ///
-    /// It has this process's environment, arguments, working directory, standard output and error, and no other descriptor but those in its
-    /// argument. It is killed when this process ends, however that happens; when the *thread* that started it ends, nothing happens.
-    /// (A process that replaces itself by `exec` takes its children along too.)
     /// Returns as soon as the process exists, before it has done anything; a large argument does not make it wait.
+    ///
+    /// # What the process inherits
+    ///
+    /// - The environment, the arguments, the working directory, standard output and standard error. No other descriptor is open in it but those in
+    ///   its argument.
+    /// - Whatever the *calling thread* has at this moment: the processors it may run on, its priority, its capabilities, its resource limits and
+    ///   its sandbox (`no_new_privs`, seccomp, Landlock).
+    /// - Nothing of signals: no signal is blocked, and each is handled in the default way, whatever this process does with it. Only `SIGPIPE` is ignored, as in every
+    ///   Rust program; `SIGHUP`, `SIGINT` and `SIGQUIT` are, if they were when this program was started (by `nohup`, or by a shell in the background).
+    ///
+    /// # When this process ends
+    ///
+    /// The process is killed when this process ends, however that happens; when the *thread* that started it ends, nothing happens.
+    /// (A process that replaces itself by `exec` takes its children along too.)
     ///
     /// # Errors
     ///
-    /// [`SpawnError`]: `init` was not called, the argument cannot be encoded, the function is not in the executable,
-    /// or the system refuses (too many processes or descriptors, no memory). No process is left then.
+    /// [`SpawnError`]: `init` was not called, the argument cannot be encoded, the function is not in the executable, this program
+    /// cannot be started again, this process is a fork or is exiting, or the system refuses (too many processes, threads or descriptors,
+    /// no memory). No process is left then.
     pub fn spawn<A, T>(self, argument: A) -> Result<Child<T>, SpawnError>
     where
         F: Fn(A) -> T + Copy + Send + 'static,
@@ -114,22 +154,30 @@ impl<F> Builder<F> {
         self.spawn_and_then(argument, None)
     }
 
-    /// The same; `on_end` is called on the reaper's thread when the process has ended.
+    /// The same; `on_end` is called when the process has ended, on the thread that watches over it.
     pub(crate) fn spawn_and_then<A, T>(
         self,
         argument: A,
-        on_end: Option<Box<dyn FnOnce(End) + Send>>,
+        on_end: Option<reaper::OnEnd>,
     ) -> Result<Child<T>, SpawnError>
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         T: Serialize + DeserializeOwned,
     {
+        if fork::is_fork() {
+            return Err(SpawnError::Forked);
+        }
+        if sync::is_thread_ending() {
+            return Err(SpawnError::Exiting);
+        }
         let entry =
             Remote::new::<F, Run<A, T>>(self.function).map_err(|_| SpawnError::NotInExecutable)?;
         if !is_initialised() {
             return Err(SpawnError::NotInitialised);
         }
+        can_start_again().map_err(SpawnError::CannotStartAgain)?;
+        fork::begin_use()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let lineage = match IDENTITY.get() {
             None => number.to_string(),
@@ -143,9 +191,8 @@ impl<F> Builder<F> {
             inherit_stdin: self.inherit_stdin,
             entry,
         };
-        let start =
-            postcard::to_stdvec(&start).map_err(|error| SpawnError::Encode(error.to_string()))?;
-        let mut packet = wire::encode(start, &argument).map_err(SpawnError::Encode)?;
+        let mut packet =
+            wire::encode(init::start_packet(&start), &argument).map_err(SpawnError::Encode)?;
         // This process's copies of what travelled are closed before the child runs.
         drop(argument);
 
@@ -156,14 +203,14 @@ impl<F> Builder<F> {
         }
         packet.descriptors.splice(0..0, ours_to_give);
 
-        reaper::prepare()?;
         let (socket, theirs) = wire::pair()?;
-        let mark =
-            mark_of(theirs.as_fd()).ok_or_else(|| io::Error::other("a socket without an inode"))?;
+        let mark = init::mark_for(theirs.as_fd())
+            .ok_or_else(|| io::Error::other("a socket without an inode"))?;
         // Into the socket's buffer: the child finds it there.
         wire::send(socket.as_fd(), &packet, None)?;
         drop(packet);
-        let started = on_starter(move || exec(theirs, &mark, name, on_end))??;
+        let own_group = self.own_process_group;
+        let started = reaper::start(move || exec(theirs, &mark, name, own_group, on_end))?;
         Ok(Child { started, answer: Mutex::new(Answer::Awaited(socket)), result: PhantomData })
     }
 }
@@ -171,28 +218,29 @@ impl<F> Builder<F> {
 /// The numbers in default names.
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-/// Runs something on the thread that starts all processes.
-///
-/// The kernel can kill a child when its parent dies, even one that is stopped and cannot look for itself, but it takes the parent's *thread*
-/// for the parent. So all children are started by one thread, which lives as long as the process.
-fn on_starter<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    type Job = Box<dyn FnOnce() + Send>;
-    static STARTER: Mutex<Option<mpsc::Sender<Job>>> = Mutex::new(None);
-
-    let (answer, answered) = mpsc::sync_channel(1);
-    let job: Job = Box::new(move || drop(answer.send(job())));
-    let gone = || io::Error::other("the thread that starts processes is gone");
-    {
-        let mut starter = lock(&STARTER);
-        if starter.is_none() {
-            let (sender, jobs) = mpsc::channel::<Job>();
-            let work = move || jobs.into_iter().for_each(|job| drop(panics::catch(job)));
-            thread::Builder::new().name("starter".to_owned()).spawn(work)?;
-            *starter = Some(sender);
-        }
-        starter.as_ref().map(|starter| starter.send(job)).transpose().map_err(|_| gone())?;
+/// Why a child of this process would not come as far as its function, if so.
+fn can_start_again() -> Result<(), &'static str> {
+    static IS_THIS_PROGRAM: OnceLock<bool> = OnceLock::new();
+    let is_this_program = || executable::this().is_proc_self_exe().unwrap_or(true);
+    if executable::gained_rights() {
+        return Err(
+            "it has gained rights by set-user-ID, set-group-ID or capabilities of its file, \
+             and a child would not trust what it is given",
+        );
     }
-    answered.recv().map_err(|_| gone())
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    if (getuid(), getgid()) != (geteuid(), getegid()) {
+        return Err(
+            "its real and effective user or group ids differ, and a child would not trust what it is given: \
+             make them equal",
+        );
+    }
+    if !*IS_THIS_PROGRAM.get_or_init(is_this_program) {
+        return Err(
+            "/proc/self/exe is another program: start this one directly, not through the dynamic loader or an emulator",
+        );
+    }
+    Ok(())
 }
 
 /// Starts this program again with the socket as its standard input.
@@ -200,29 +248,51 @@ fn exec(
     socket: OwnedFd,
     mark: &str,
     name: String,
-    on_end: Option<Box<dyn FnOnce(End) + Send>>,
-) -> io::Result<Arc<Started>> {
-    let mut arguments = std::env::args_os();
-    // No `pre_exec`, which would make this a `fork` and not a `posix_spawn`: what happens in between takes no lock of this process.
-    let mut command = Command::new("/proc/self/exe");
-    if let Some(program) = arguments.next() {
-        command.arg0(program);
+    own_group: bool,
+    on_end: Option<reaper::OnEnd>,
+) -> io::Result<Started> {
+    let text = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
+    let mut arguments: Vec<CString> =
+        std::env::args_os().map(|argument| text(argument.into_vec())).collect::<io::Result<_>>()?;
+    if arguments.is_empty() {
+        arguments.push(c"/proc/self/exe".to_owned());
     }
-    command.args(arguments).env(MARK, mark).envs(util::timeline::env()).stdin(Stdio::from(socket));
-    let mut child = command.spawn()?;
-    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    let opened =
-        pid.ok_or(rustix::io::Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-    let registered = opened.map_err(io::Error::from).and_then(|pidfd| {
-        let started = Arc::new(Started::new(child.id(), name, pidfd, on_end));
-        reaper::register(&started)?;
-        Ok(started)
-    });
-    if registered.is_err() {
-        let _ = child.kill();
-        let _ = child.wait();
+    let ours = [(MARK, mark.as_ref())].into_iter();
+    let ours = ours.chain(util::timeline::env().map(|(name, path)| (name, path.as_os_str())));
+    let inherited: Vec<_> = std::env::vars_os()
+        .filter(|(name, _)| ours.clone().all(|(own, _)| *name != *own))
+        .collect();
+    let inherited = inherited.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+    let environment: Vec<CString> = inherited
+        .chain(ours.clone().map(|(name, value)| (name.as_ref(), value)))
+        .map(|(name, value)| text([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<io::Result<_>>()?;
+
+    let mut descriptors = PosixSpawnFileActions::init()?;
+    descriptors.add_dup2(socket.as_raw_fd(), 0)?;
+    let mut attributes = PosixSpawnAttr::init()?;
+    let mut flags =
+        PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF;
+    attributes.set_sigmask(&SigSet::empty())?;
+    attributes.set_sigdefault(&reset_in_children())?;
+    if own_group {
+        flags |= PosixSpawnFlags::POSIX_SPAWN_SETPGROUP; // 0 by default: a new one
     }
-    registered
+    attributes.set_flags(flags)?;
+    // Not a `fork`: what happens in between takes no lock of this process and copies none of its memory.
+    let pid = posix_spawn(c"/proc/self/exe", &descriptors, &attributes, &arguments, &environment)?;
+
+    let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(rustix::io::Errno::SRCH)?;
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => {
+            Ok(Started::new(pid.as_raw_nonzero().get().cast_unsigned(), name, pidfd, on_end))
+        }
+        Err(error) => {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+            let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+            Err(error.into())
+        }
+    }
 }
 
 /// This process's descriptor of itself, by which its children learn of its end.
@@ -249,12 +319,17 @@ where
         let argument = match panics::catch(|| wire::decode::<A>(&bytes[call.at..], descriptors)) {
             Ok(Ok(argument)) => argument,
             Ok(Err(error)) => return call.answer = report(&Report::Argument(error)),
-            Err(panic) => return call.answer = report(&Report::Panicked(panic)),
+            Err(panic) => {
+                fork::leave_if_fork(101);
+                return call.answer = report(&Report::Panicked(panic));
+            }
         };
         drop(bytes);
         // The result is encoded and dropped inside as well: both run code of the caller's.
         let answer =
             panics::catch(|| wire::encode(report(&Report::Returned).bytes, &function(argument)));
+        // The answer is the original process's to give.
+        fork::leave_if_fork(if answer.is_ok() { 0 } else { 101 });
         call.answer = match answer {
             Ok(Ok(packet)) => packet,
             Ok(Err(error)) => report(&Report::Result(error)),
@@ -317,6 +392,9 @@ impl<T: DeserializeOwned> Child<T> {
     }
 
     fn join_until(&self, deadline: wire::Deadline) -> Result<T, JoinError> {
+        if fork::is_fork() {
+            return Err(JoinError::Forked);
+        }
         let end = match self.started.wait(deadline) {
             Ok(Some(end)) => end,
             Ok(None) => return Err(JoinError::TimedOut),
@@ -514,7 +592,7 @@ pub struct Current {
     pub parent_id: Option<u32>,
 }
 
-/// The process this is called in.
+/// The process this is called in. A process that the program made by `fork` itself has the name of the one it was forked from, and no `parent_id`.
 ///
 /// ```
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -527,10 +605,11 @@ pub struct Current {
 /// ```
 pub fn current() -> Current {
     let identity = IDENTITY.get();
+    let parent_id = identity.filter(|_| !fork::is_fork()).map(|identity| identity.parent_id);
     Current {
         name: identity.map_or_else(|| "MainProcess".to_owned(), |identity| identity.name.clone()),
         id: std::process::id(),
-        parent_id: identity.map(|identity| identity.parent_id),
+        parent_id,
     }
 }
 
@@ -544,6 +623,13 @@ pub enum SpawnError {
     Encode(String),
     /// The function is in a shared library, not in the program's executable, and its address there cannot be told to another process.
     NotInExecutable,
+    /// This program, started again, would not get as far as the function; the reason. It runs set-user-ID, for example, or was started through
+    /// the dynamic loader.
+    CannotStartAgain(&'static str),
+    /// This process is a fork of one that has used this library.
+    Forked,
+    /// The thread is ending: `main` has returned, or this is an exit handler.
+    Exiting,
     /// The system refused.
     Io(io::Error),
 }
@@ -557,6 +643,9 @@ impl fmt::Display for SpawnError {
             ),
             Self::Encode(reason) => write!(f, "the argument cannot be encoded: {reason}"),
             Self::NotInExecutable => f.write_str("the function is not in the program's executable"),
+            Self::CannotStartAgain(reason) => write!(f, "this program cannot be started again: {reason}"),
+            Self::Forked => write!(f, "the process cannot be started: {}", fork::EXPLANATION),
+            Self::Exiting => write!(f, "the process cannot be started: {}", sync::ENDING),
             Self::Io(error) => write!(f, "the process cannot be started: {error}"),
         }
     }
@@ -608,6 +697,8 @@ pub enum JoinError {
     Decode(String),
     /// It ended without a result, and its exit status was taken by somebody else: this program ignores `SIGCHLD` or waits for any child.
     StatusLost,
+    /// This process is a fork of the one that started it.
+    Forked,
     /// The system refused to wait or to receive.
     Io(io::ErrorKind),
 }
@@ -648,6 +739,7 @@ impl fmt::Display for JoinError {
             Self::StatusLost => {
                 f.write_str("the process ended, and somebody else took its exit status")
             }
+            Self::Forked => f.write_str(fork::EXPLANATION),
             Self::Io(kind) => write!(f, "the process's result cannot be received: {kind}"),
         }
     }

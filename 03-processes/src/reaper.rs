@@ -1,9 +1,14 @@
-//! The processes this one started, and the thread that waits for them.
+//! The processes this one started, and the threads that watch over them.
 //!
-//! A child that ended stays a *zombie* until its parent has asked for its exit status. One thread asks for all of them, as soon as they end, whether
-//! or not anybody still holds the [`Child`](crate::Child). It sleeps in `epoll_wait` on the children's pidfds and uses no time while nothing ends.
+//! Each child has a thread of its own here. It is started by the thread that calls `spawn`, so it has whatever that one has: the processors it may run on,
+//! its priority, its capabilities, its sandbox (`no_new_privs`, seccomp, Landlock). It starts the child, which inherits all of this, and then sleeps
+//! until the child has ended.
 //!
-//! A joiner does not wait for that thread: whoever sees first that the child ended takes the status.
+//! That the thread lives as long as the child is what lets the kernel kill the child together with this process, even a child that is stopped and
+//! cannot look for itself: for `PR_SET_PDEATHSIG` the "parent" is the *thread* that started the process.
+//!
+//! A child that ended stays a *zombie* until its parent has taken its exit status. The thread does that as soon as the child ends, whether or
+//! not anybody still holds the [`Child`](crate::Child). A joiner does not wait for that thread: whichever sees first that the child ended takes the status.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,14 +16,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, epoll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::sync::lock;
-use crate::wire::{Deadline, poll_until};
+use crate::fork;
+use crate::sync::{Deadline, deadline_after, lock};
+use crate::threads;
+use crate::wire::poll_until;
 
 /// How a process ended, as far as its parent could learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +36,8 @@ pub(crate) enum End {
     Unknown,
 }
 
-/// What to do once when the process has ended, on the reaper's thread: it must be quick.
-type OnEnd = Box<dyn FnOnce(End) + Send>;
+/// What to do once when the process has ended, on the thread that watches over it.
+pub(crate) type OnEnd = Box<dyn FnOnce(End) + Send>;
 
 /// One process that was started: what all its handles share.
 pub(crate) struct Started {
@@ -52,7 +60,14 @@ impl Started {
     }
 
     /// How it ended, taking the exit status from the kernel if nobody has; `None` while it runs.
+    ///
+    /// In a fork of this process nothing can be learned, so there it runs for as long as its descriptor says so.
     pub(crate) fn end(&self) -> Option<End> {
+        if fork::is_fork() {
+            let mut pidfd = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            let ended = poll_until(&mut pidfd, deadline_after(Duration::ZERO));
+            return ended.is_ok_and(|ended| ended > 0).then_some(End::Unknown);
+        }
         let mut end = lock(&self.end);
         if end.is_none() {
             *end = loop {
@@ -61,6 +76,12 @@ impl Started {
                     WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
                 ) {
                     Ok(None) => break None,
+                    // A stop of a process that this one traces.
+                    Ok(Some(status))
+                        if !(status.exited() || status.killed() || status.dumped()) =>
+                    {
+                        break None;
+                    }
                     Ok(Some(status)) => {
                         let raw = match (status.exit_status(), status.terminating_signal()) {
                             (Some(code), _) => (code & 0xff) << 8,
@@ -93,8 +114,22 @@ impl Started {
         }
     }
 
+    /// Waits until it has ended, and takes the exit status if nobody has.
+    fn wait_to_reap(&self) -> End {
+        loop {
+            // Not by `waitid`, which would take the stops of a process that this one traces from the tracer.
+            if poll_until(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None).is_err() {
+                std::thread::sleep(Duration::from_millis(10)); // no memory, or a limit of no descriptors
+            }
+            if let Some(end) = self.end() {
+                return end;
+            }
+        }
+    }
+
     /// Sends a signal; to a process that has ended, nothing happens.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        fork::check()?;
         match pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
@@ -102,86 +137,42 @@ impl Started {
     }
 }
 
-struct Reaper {
-    epoll: OwnedFd,
-    /// By the number the kernel hands back with an event, in the order they were started.
-    children: Mutex<BTreeMap<u64, Arc<Started>>>,
-}
+/// Those that have not ended as far as is known, by number, the oldest first.
+static CHILDREN: Mutex<BTreeMap<u64, Arc<Started>>> = Mutex::new(BTreeMap::new());
 
-static REAPER: Mutex<Option<&'static Reaper>> = Mutex::new(None);
-
-/// The reaper, started at the first use.
-fn reaper() -> io::Result<&'static Reaper> {
-    let mut started = lock(&REAPER);
-    if let Some(reaper) = *started {
-        return Ok(reaper);
-    }
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let reaper: &'static Reaper =
-        Box::leak(Box::new(Reaper { epoll, children: Mutex::new(BTreeMap::new()) }));
-    std::thread::Builder::new()
-        .name("reaper".to_owned())
-        .stack_size(128 * 1024)
-        .spawn(|| reaper.run())?;
-    Ok(started.insert(reaper))
-}
-
-/// Makes sure that a process can be reaped once it is started.
-pub(crate) fn prepare() -> io::Result<()> {
-    reaper().map(drop)
-}
-
-/// From now on the process is reaped when it ends.
-pub(crate) fn register(child: &Arc<Started>) -> io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let reaper = reaper()?;
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    lock(&reaper.children).insert(number, Arc::clone(child));
-    let added = epoll::add(
-        &reaper.epoll,
-        child.as_fd(),
-        epoll::EventData::new_u64(number),
-        epoll::EventFlags::IN,
-    );
-    if let Err(error) = added {
-        lock(&reaper.children).remove(&number);
-        return Err(error.into());
-    }
-    Ok(())
+/// Starts a process by `start` on a thread of its own, which then watches over it.
+///
+/// # Errors
+///
+/// Those of `start`, or there is no thread to be had.
+pub(crate) fn start(
+    start: impl FnOnce() -> io::Result<Started> + Send + 'static,
+) -> io::Result<Arc<Started>> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    let watch = move || match start() {
+        Err(error) => drop(answer.send(Err(error))),
+        Ok(child) => {
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            let (child, number) = (Arc::new(child), NEXT.fetch_add(1, Ordering::Relaxed));
+            lock(&CHILDREN).insert(number, Arc::clone(&child));
+            let _ = answer.send(Ok(Arc::clone(&child)));
+            let end = child.wait_to_reap();
+            lock(&CHILDREN).remove(&number);
+            let on_end = lock(&child.on_end).take();
+            if let Some(on_end) = on_end {
+                on_end(end);
+            }
+        }
+    };
+    threads::start("child-watch", Some(64 * 1024), watch)?;
+    answered.recv().unwrap_or_else(|_| Err(io::Error::other("the thread that starts it panicked")))
 }
 
 /// Those that have not ended, the oldest first.
 pub(crate) fn living() -> Vec<Arc<Started>> {
-    let Some(reaper) = *lock(&REAPER) else {
+    if fork::is_fork() {
         return Vec::new();
-    };
-    let children: Vec<_> = lock(&reaper.children).values().cloned().collect();
-    children.into_iter().filter(|child| child.end().is_none()).collect()
-}
-
-impl Reaper {
-    fn run(&self) {
-        let mut events = Vec::with_capacity(64);
-        loop {
-            events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                // Only a wrong descriptor can fail here, and ours is never closed.
-                Err(error) => panic!("epoll_wait: {error}"),
-            }
-            for event in &events {
-                let number = event.data.u64();
-                let Some(child) = lock(&self.children).get(&number).cloned() else {
-                    continue;
-                };
-                let Some(end) = child.end() else { continue };
-                let _ = epoll::delete(&self.epoll, child.as_fd());
-                lock(&self.children).remove(&number);
-                let on_end = lock(&child.on_end).take();
-                if let Some(on_end) = on_end {
-                    on_end(end);
-                }
-            }
-        }
     }
+    let children: Vec<_> = lock(&CHILDREN).values().cloned().collect();
+    children.into_iter().filter(|child| child.end().is_none()).collect()
 }

@@ -1,13 +1,14 @@
 //! A function's address as another process of the same program sees it.
 //!
 //! Two processes that run the same executable have its code at different addresses (the loader picks the place), but every function is
-//! equally far from the executable's start. So a function travels as that distance.
+//! equally far from the executable's beginning. So a function travels as that distance.
 //!
 //! # Invariants
 //!
-//! - A [`Remote<C>`] is made only by [`Remote::new`], from a function inside this executable's text, and reaches another process only through the
-//!   private sockets and rings between processes that all run this very executable file (`/proc/self/exe`). So adding the distance to the
-//!   start gives the address of the same function again, of the type `fn(&mut C)` it was made from.
+//! - A [`Remote<C>`] is made only by [`Remote::new`], from a function in the code of this [executable](crate::executable), and reaches another process only
+//!   through the private sockets and rings between processes of one tree. Each of them has checked, before it decodes anything, that its parent runs the same
+//!   build of the same program and uses the same copy of this library. So adding the distance gives the address of the same
+//!   function again, of the type `fn(&mut C)` it was made from.
 //! - [`trampoline`] makes a value of the type `F` from nothing. It is reachable only through `Remote::new`, whose caller had a value of that type; and `F` is
 //!   `Copy` and of size zero, so one more value of it has no content that could be wrong and takes nothing from the first.
 #![allow(unsafe_code)]
@@ -17,11 +18,7 @@ use std::ptr::NonNull;
 
 use serde::{Deserialize, Serialize};
 
-// Defined by the linker: the first byte of the executable as loaded, and the first one after its code.
-unsafe extern "C" {
-    static __executable_start: u8;
-    static etext: u8;
-}
+use crate::executable;
 
 /// What a process does with a function `F` when called: the part that knows the types of its argument and its result.
 pub(crate) trait Entry<F, C> {
@@ -66,19 +63,22 @@ impl<C> Remote<C> {
             );
         }
         let address = trampoline::<F, E, C> as fn(&mut C) as usize;
-        let start = (&raw const __executable_start).addr();
-        let end = (&raw const etext).addr();
-        if (start..end).contains(&address) {
-            Ok(Self { distance: (address - start) as u64, call: PhantomData })
-        } else {
-            Err(NotInExecutable)
+        match executable::this().distance_of_code(address) {
+            Some(distance) => Ok(Self { distance: distance as u64, call: PhantomData }),
+            None => Err(NotInExecutable),
         }
     }
 
     /// Calls the function.
+    ///
+    /// # Panics
+    ///
+    /// When the distance leads out of the executable's code, which the invariants exclude.
     pub(crate) fn call(self, call: &mut C) {
-        let start = &raw const __executable_start;
-        let address = start.wrapping_add(self.distance as usize);
+        let distance = usize::try_from(self.distance).ok();
+        let address = distance.and_then(|distance| executable::this().code_at(distance));
+        let address =
+            std::ptr::with_exposed_provenance::<u8>(address.expect("a function of this program"));
         // SAFETY: by the module's first invariant this is the address of a `fn(&mut C)` in this process, and it is not null.
         let function = unsafe { std::mem::transmute::<*const u8, fn(&mut C)>(address) };
         function(call);

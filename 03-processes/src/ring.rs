@@ -25,6 +25,7 @@ use std::time::Instant;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::arena::{self, Range, RangeId};
+use crate::fork;
 pub use crate::futex::Ticket;
 use crate::futex::{self, Bell};
 use crate::mapping::{Line, Mapping, shared_struct};
@@ -51,13 +52,16 @@ pub enum RingError {
     Closed,
     /// The deadline came first.
     TimedOut,
+    /// This process is a fork of the one that has the ring.
+    Forked,
 }
 
 impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             RingError::Closed => "the ring is closed",
-            RingError::TimedOut => "the time is up",
+            RingError::TimedOut => "timed out",
+            RingError::Forked => fork::EXPLANATION,
         })
     }
 }
@@ -119,14 +123,18 @@ impl Doorbell {
     }
 
     /// Sleeps until the bell rings, unless it has since `ticket` was taken, or until `deadline` (`None`: for ever).
-    /// May return for no reason: look, and wait again with a new ticket.
+    /// May return for no reason: look, and wait again with a new ticket. Returns at once in a fork of the process that has the bell.
     pub fn wait(&self, ticket: Ticket, deadline: Option<Instant>) {
-        self.bell().wait(ticket, deadline);
+        if !fork::is_fork() {
+            self.bell().wait(ticket, deadline);
+        }
     }
 
     /// Wakes all who wait. Costs a few nanoseconds while nobody does.
     pub fn ring(&self) {
-        self.bell().ring();
+        if !fork::is_fork() {
+            self.bell().ring();
+        }
     }
 }
 
@@ -173,6 +181,9 @@ impl Shared {
     }
 
     fn close(&self) {
+        if fork::is_fork() {
+            return;
+        }
         self.header().closed.store(1, Ordering::Release);
         self.data_bell().ring();
         self.space_bell().ring();
@@ -283,6 +294,9 @@ impl Sender {
     ///
     /// [`RingError::Closed`].
     pub fn try_send(&mut self, message: &[u8]) -> Result<bool, RingError> {
+        if fork::is_fork() {
+            return Err(RingError::Forked);
+        }
         if self.shared.is_closed() {
             return Err(RingError::Closed);
         }
@@ -410,6 +424,9 @@ impl Receiver {
 
     /// Reads on; true when `self.message` is a whole message.
     fn advance(&mut self) -> Result<bool, RingError> {
+        if fork::is_fork() {
+            return Err(RingError::Forked);
+        }
         if self.missing.is_none() {
             if self.message.capacity() > KEEP {
                 self.message = Vec::new();

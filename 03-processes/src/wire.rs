@@ -65,8 +65,7 @@ pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 { Ok(fd) } else { Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?) }
 }
 
-/// When a wait has to end; `None` is never.
-pub(crate) type Deadline = Option<Instant>;
+pub(crate) use crate::sync::Deadline;
 
 /// Waits until one of the descriptors has one of its events, and says how many have: 0 when the deadline passed first.
 pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<usize> {

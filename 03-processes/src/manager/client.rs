@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::ops::Deref;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use super::wire::{self, GREETING, HEADER_MAX, NONCE, PROOF, Patience, Reply, Request, Role};
 use super::{ManagerError, keep_alive};
 use crate::codec;
+use crate::fork;
+use crate::sync::{Deadline, deadline_after, time_left};
 
 /// How long a server may take for an answer that needs no waiting for others.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -36,13 +38,19 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the address cannot be resolved.
+    /// `InvalidInput` when the key is empty; when the address cannot be resolved.
     pub fn new(address: impl ToSocketAddrs, key: &[u8]) -> io::Result<Client> {
+        if key.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a manager's client needs a key",
+            ));
+        }
         let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
         Ok(Client { addresses, key: key.to_vec(), connect_timeout: Duration::from_secs(5) })
     }
 
-    /// How long connecting and proving may take; 5 seconds unless told otherwise.
+    /// How long connecting and proving may take; 5 seconds unless told otherwise, without a limit with [`Duration::MAX`].
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Client {
         self.connect_timeout = timeout;
@@ -56,9 +64,11 @@ impl Client {
     /// # Errors
     ///
     /// [`ManagerError::Disconnected`] when there is no manager; [`Refused`](ManagerError::Refused) when either side does not prove
-    /// that it has the key; [`NoSuchQueue`](ManagerError::NoSuchQueue).
+    /// that it has the key; [`NotAManager`](ManagerError::NotAManager) when another program listens there;
+    /// [`NoSuchQueue`](ManagerError::NoSuchQueue).
     pub fn queue<T>(&self, name: &str) -> Result<RemoteQueue<T>, ManagerError> {
-        let deadline = Instant::now() + self.connect_timeout;
+        fork::begin_use()?;
+        let deadline = deadline_after(self.connect_timeout);
         let (stream, max_item) = self.connect(deadline)?;
         let mut queue =
             RemoteQueue { stream, max_item, capacity: None, broken: false, items: PhantomData };
@@ -76,11 +86,10 @@ impl Client {
         }
     }
 
-    fn connect(&self, deadline: Instant) -> Result<(TcpStream, u64), ManagerError> {
+    fn connect(&self, deadline: Deadline) -> Result<(TcpStream, u64), ManagerError> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to connect to");
         for address in &self.addresses {
-            let left =
-                deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let left = time_left(deadline).max(Duration::from_millis(1));
             match TcpStream::connect_timeout(address, left) {
                 Ok(stream) => return self.shake_hands(stream, deadline),
                 Err(error) => last = error,
@@ -92,25 +101,46 @@ impl Client {
     fn shake_hands(
         &self,
         mut stream: TcpStream,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<(TcpStream, u64), ManagerError> {
         keep_alive(&stream)?;
         let mut greeting = [0; GREETING.len() + NONCE];
-        read_until(&mut stream, &mut greeting, deadline)?;
-        let (greeting, server) = greeting.split_at(GREETING.len());
-        if greeting != GREETING {
-            return Err(ManagerError::Refused);
+        let mut read = 0;
+        while read < greeting.len() {
+            let silent = "no greeting of a manager came in time: another program listens there, or the manager is overloaded";
+            let full = "the connection was closed at once: the manager has no room for another one";
+            read += match read_some(&mut stream, &mut greeting[read..], deadline) {
+                Ok(0) if read == 0 => return Err(because(io::ErrorKind::UnexpectedEof, full)),
+                Ok(0) => return Err(ManagerError::NotAManager),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Err(because(io::ErrorKind::TimedOut, silent));
+                }
+                Err(error) => return Err(explained(error)),
+            };
+            // Seen with its first wrong byte: another program may send fewer bytes than a manager and then wait.
+            if !greeting[..read].iter().zip(&GREETING).all(|(theirs, ours)| theirs == ours) {
+                return Err(ManagerError::NotAManager);
+            }
         }
+        let server = &greeting[GREETING.len()..];
         let server = server.try_into().expect("split there");
         let client = wire::nonce()?;
         let proof = wire::proof(&self.key, Role::Client, server, &client, &[]);
-        stream.write_all(&[client, proof].concat())?;
+        stream.write_all(&[client, proof].concat()).map_err(explained)?;
         let mut answer = [0; 8 + PROOF];
-        // A server that does not believe us hangs up.
-        read_until(&mut stream, &mut answer, deadline).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => ManagerError::Refused,
-            _ => ManagerError::Disconnected(error),
-        })?;
+        let mut read = 0;
+        while read < answer.len() {
+            read += match read_some(&mut stream, &mut answer[read..], deadline) {
+                // A server that does not believe us hangs up.
+                Ok(0) => return Err(ManagerError::Refused),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(ManagerError::Refused);
+                }
+                Err(error) => return Err(explained(error)),
+            };
+        }
         let (limit, proof) = answer.split_at(8);
         if !wire::is_proof(proof, &self.key, Role::Server, server, &client, limit) {
             return Err(ManagerError::Refused);
@@ -119,26 +149,39 @@ impl Client {
     }
 }
 
-/// Fills `buffer`, by `deadline` and not only by each read's own time-out.
-fn read_until(stream: &mut TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
-    while !buffer.is_empty() {
-        let left = deadline.saturating_duration_since(Instant::now());
+/// Reads what is there, up to the length of `buffer`, waiting for it until `deadline`; 0 at the end.
+fn read_some(stream: &mut TcpStream, buffer: &mut [u8], deadline: Deadline) -> io::Result<usize> {
+    loop {
+        let left = time_left(deadline);
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
         stream.set_read_timeout(Some(left))?;
         match stream.read(buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => buffer = &mut buffer[count..],
             Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
                 ) => {}
-            Err(error) => return Err(error),
+            result => return result,
         }
     }
-    Ok(())
+}
+
+fn because(kind: io::ErrorKind, reason: &'static str) -> ManagerError {
+    ManagerError::Disconnected(io::Error::new(kind, reason))
+}
+
+/// The error of a connection, in words that name the manager.
+fn explained(error: io::Error) -> ManagerError {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, UnexpectedEof, WouldBlock};
+    match error.kind() {
+        kind @ (BrokenPipe | ConnectionReset | UnexpectedEof) => {
+            because(kind, "the manager closed the connection")
+        }
+        WouldBlock | TimedOut => because(TimedOut, "the manager has not answered in time"),
+        _ => ManagerError::Disconnected(error),
+    }
 }
 
 /// A connection to one queue of a manager.
@@ -161,8 +204,9 @@ impl<T> RemoteQueue<T> {
         item: &[u8],
         timeout: Option<Duration>,
     ) -> Result<(Reply, Vec<u8>), ManagerError> {
+        fork::check()?;
         if self.broken {
-            return Err(ManagerError::Disconnected(io::ErrorKind::NotConnected.into()));
+            return Err(because(io::ErrorKind::NotConnected, "the connection was lost before"));
         }
         // Until the answer is here, whole, the connection is in the middle of something.
         self.broken = true;
@@ -170,9 +214,9 @@ impl<T> RemoteQueue<T> {
         wire::write_frame(&mut frame, request, item).map_err(ManagerError::Encode)?;
         self.stream.set_write_timeout(Some(ANSWER))?;
         self.stream.set_read_timeout(timeout)?;
-        self.stream.write_all(&frame)?;
+        self.stream.write_all(&frame).map_err(explained)?;
         let mut len = [0; 4];
-        self.stream.read_exact(&mut len)?;
+        self.stream.read_exact(&mut len).map_err(explained)?;
         let len = u64::from(u32::from_le_bytes(len));
         if len > self.max_item + HEADER_MAX {
             return Err(self.breach());
@@ -180,8 +224,9 @@ impl<T> RemoteQueue<T> {
         frame.clear();
         self.stream.set_read_timeout(Some(ANSWER))?;
         // Memory grows with what comes, not with what is announced.
-        if (&self.stream).take(len).read_to_end(&mut frame)? as u64 != len {
-            return Err(ManagerError::Disconnected(io::ErrorKind::UnexpectedEof.into()));
+        let read = (&self.stream).take(len).read_to_end(&mut frame).map_err(explained)?;
+        if read as u64 != len {
+            return Err(explained(io::ErrorKind::UnexpectedEof.into()));
         }
         let (reply, item) = postcard::take_from_bytes(&frame).map_err(|_| self.breach())?;
         let item_at = frame.len() - item.len();
@@ -312,16 +357,21 @@ impl<T: DeserializeOwned + 'static> RemoteQueue<T> {
     fn get_within(&mut self, timeout: Option<Duration>) -> Result<Lease<'_, T>, ManagerError> {
         match self.ask_waiting(|patience| Request::Get { patience }, &[], timeout)? {
             (Reply::Item { lease }, bytes) => {
+                // Before decoding, which runs the caller's code: if that panics, the item goes back.
+                let mut lease = Lease { queue: self, id: lease, value: None, is_open: true };
                 let decoded = if codec::is_own_bytes::<T>() {
                     codec::from_own_bytes(bytes)
                 } else {
                     codec::decode(&bytes).map_err(|source| (bytes, source))
                 };
                 match decoded {
-                    Ok(value) => Ok(Lease { queue: self, id: lease, value: Some(value) }),
+                    Ok(value) => {
+                        lease.value = Some(value);
+                        Ok(lease)
+                    }
                     Err((bytes, source)) => {
                         // Given back it would come again and again.
-                        self.order(&Request::Acknowledge { lease })?;
+                        lease.end(|lease| Request::Acknowledge { lease })?;
                         Err(ManagerError::Decode { bytes, source })
                     }
                 }
@@ -343,6 +393,7 @@ pub struct Lease<'a, T> {
     id: u64,
     /// Until acknowledged.
     value: Option<T>,
+    is_open: bool,
 }
 
 impl<T> Lease<'_, T> {
@@ -353,8 +404,14 @@ impl<T> Lease<'_, T> {
     /// [`ManagerError::Disconnected`]: the manager does not know, so if it lives another client gets the item too.
     pub fn acknowledge(mut self) -> Result<T, ManagerError> {
         let value = self.value.take().expect("only taken here");
-        self.queue.order(&Request::Acknowledge { lease: self.id })?;
+        self.end(|lease| Request::Acknowledge { lease })?;
         Ok(value)
+    }
+
+    /// Ends the lease, once.
+    fn end(&mut self, how: impl Fn(u64) -> Request) -> Result<(), ManagerError> {
+        self.is_open = false;
+        self.queue.order(&how(self.id))
     }
 }
 
@@ -367,9 +424,9 @@ impl<T> Deref for Lease<'_, T> {
 
 impl<T> Drop for Lease<'_, T> {
     fn drop(&mut self) {
-        if self.value.is_some() {
+        if self.is_open {
             // If that fails the connection is at its end, which gives the item back too.
-            let _ = self.queue.order(&Request::GiveBack { lease: self.id });
+            let _ = self.end(|lease| Request::GiveBack { lease });
         }
     }
 }

@@ -60,8 +60,10 @@ use server::Server;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ManagerError {
-    /// One side has not proved that it has the key, or it is no manager.
+    /// One side has not proved that it has the key.
     Refused,
+    /// What listens at the address does not greet as a manager of this version does: it is another program.
+    NotAManager,
     /// There is no connection (any more).
     Disconnected(io::Error),
     /// The manager has no queue of this name.
@@ -94,10 +96,13 @@ impl fmt::Display for ManagerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ManagerError::Refused => f.write_str("refused: not the same key on both sides"),
+            ManagerError::NotAManager => {
+                f.write_str("what listens at this address is not a manager of this version")
+            }
             ManagerError::Disconnected(_) => f.write_str("there is no connection to the manager"),
             ManagerError::NoSuchQueue => f.write_str("the manager has no such queue"),
-            ManagerError::Full => f.write_str("the queue was full until the time was up"),
-            ManagerError::Empty => f.write_str("the queue was empty until the time was up"),
+            ManagerError::Full => f.write_str("timed out waiting for room in the queue"),
+            ManagerError::Empty => f.write_str("timed out waiting for an item"),
             ManagerError::Closed => f.write_str("the queue is closed"),
             ManagerError::TooLarge { len, max } => {
                 write!(f, "the item takes {len} bytes, the manager at most {max}")
@@ -196,7 +201,7 @@ impl Builder {
         self
     }
 
-    /// Drops a client that has not proved within `timeout` that it has the key; 5 seconds unless told otherwise.
+    /// Drops a client that has not proved within `timeout` that it has the key; 5 seconds unless told otherwise, never with [`Duration::MAX`].
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Builder {
         self.settings.handshake_timeout = timeout;
@@ -209,6 +214,7 @@ impl Builder {
     ///
     /// `InvalidInput` when the key is empty; when the address is taken or not this machine's; when there is no thread to be had.
     pub fn start(self) -> io::Result<Manager> {
+        crate::fork::begin_use()?;
         if self.settings.key.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a manager needs a key"));
         }
@@ -217,8 +223,7 @@ impl Builder {
         let address = listener.local_addr()?;
         let (stop, stopped) = UnixStream::pair()?;
         let server = Server::new(self.settings, listener, stopped, self.queues)?;
-        let thread =
-            std::thread::Builder::new().name("manager".into()).spawn(move || server.run())?;
+        let thread = crate::threads::start("manager", None, move || server.run())?;
         Ok(Manager { address, stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -259,6 +264,9 @@ impl Drop for Manager {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
+            if crate::fork::is_fork() {
+                return std::mem::forget(thread); // it exists in the original process only
+            }
             // If it has panicked, its message has been printed, and there is nothing left to stop.
             let _ = thread.join();
         }

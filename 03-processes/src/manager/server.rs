@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::wire::{self, HELLO, NONCE, Nonce, Patience, Reply, Request, Role};
 use super::{Settings, keep_alive};
-use crate::sync::deadline_after;
+use crate::sync::{Deadline, deadline_after};
 
 /// What is read from one connection before the others have their turn.
 const TURN: usize = 1 << 20;
@@ -66,7 +66,7 @@ enum Phase {
     /// Nothing is believed, and [`HELLO`] bytes at the most are read.
     Handshake {
         nonce: Nonce,
-        deadline: Instant,
+        deadline: Deadline,
     },
     Trusted,
     Open {
@@ -75,7 +75,7 @@ enum Phase {
 }
 
 struct Pending {
-    deadline: Option<Instant>,
+    deadline: Deadline,
     /// The item to put; none for a get.
     put: Option<Vec<u8>>,
 }
@@ -163,9 +163,9 @@ impl Connection {
         Ok(())
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Deadline {
         match (&self.phase, &self.pending) {
-            (Phase::Handshake { deadline, .. }, _) => Some(*deadline),
+            (Phase::Handshake { deadline, .. }, _) => *deadline,
             (_, Some(pending)) => pending.deadline,
             _ => None,
         }
@@ -246,7 +246,8 @@ impl Server {
             self.connections.values().filter_map(Connection::deadline).chain(self.accept_after);
         let timeout = deadlines.min().map_or(PollTimeout::NONE, |deadline| {
             // A millisecond more: never wake just before the deadline to find that it has not come.
-            let left = deadline.saturating_duration_since(now) + Duration::from_millis(1);
+            let left =
+                deadline.saturating_duration_since(now).saturating_add(Duration::from_millis(1));
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         });
         let accept =
@@ -307,7 +308,7 @@ impl Server {
         if stream.set_nonblocking(true).is_err() || keep_alive(&stream).is_err() {
             return;
         }
-        let deadline = Instant::now() + self.settings.handshake_timeout;
+        let deadline = deadline_after(self.settings.handshake_timeout);
         let mut connection = Connection {
             stream,
             phase: Phase::Handshake { nonce, deadline },
@@ -543,7 +544,7 @@ impl NamedQueue {
     }
 }
 
-fn deadline(patience: Patience) -> Option<Instant> {
+fn deadline(patience: Patience) -> Deadline {
     match patience {
         Patience::None => Some(Instant::now()),
         Patience::Micros(micros) => deadline_after(Duration::from_micros(micros)),

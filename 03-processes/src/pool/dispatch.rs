@@ -20,11 +20,13 @@ use super::Refused;
 use super::board::{Board, PLACES, Records};
 use super::task::{Sink, TaskError, Tasks};
 use super::worker::{Begin, Head, Setup, keep_small, tag, work};
+use crate::fork;
 use crate::panics::{self, Panic};
 use crate::process::{Builder, Child, SpawnError};
 use crate::reaper::End;
 use crate::remote::Remote;
 use crate::sync::lock;
+use crate::threads;
 
 /// Bytes a ring holds; longer messages pass in pieces.
 const TASKS_RING: usize = 512 * 1024;
@@ -352,8 +354,7 @@ impl Dispatch {
         }
         drop(state);
         let shared = Arc::clone(&dispatch);
-        let collector =
-            thread::Builder::new().name("pool".to_owned()).spawn(move || shared.collect(sources));
+        let collector = threads::start("pool", None, move || shared.collect(sources));
         match collector {
             Ok(collector) => Ok((dispatch, collector)),
             Err(error) => {
@@ -369,6 +370,9 @@ impl Dispatch {
 
     /// The ids of the living workers.
     pub(super) fn worker_ids(&self) -> Vec<u32> {
+        if fork::is_fork() {
+            return Vec::new();
+        }
         let state = lock(&self.state);
         state
             .workers
@@ -390,6 +394,9 @@ impl Dispatch {
 
     /// Puts tasks into the queue and hands out what can be. With `patient`, waits first while the queue is long.
     pub(super) fn submit(&self, tasks: Tasks, patient: bool) -> Result<(), Refused> {
+        if fork::is_fork() {
+            return Err(Refused { tasks: Box::new(tasks), error: TaskError::Forked });
+        }
         let mut state = lock(&self.state);
         while patient
             && (state.queue.len() >= QUEUE || state.queue_bytes >= QUEUE_BYTES)
@@ -416,6 +423,9 @@ impl Dispatch {
 
     /// Nothing more is submitted.
     pub(super) fn close(&self) {
+        if fork::is_fork() {
+            return;
+        }
         let mut state = lock(&self.state);
         if state.phase == Phase::Open {
             state.phase = Phase::Closed;
@@ -427,6 +437,9 @@ impl Dispatch {
 
     /// Nothing more is run.
     pub(super) fn terminate(&self) {
+        if fork::is_fork() {
+            return;
+        }
         let unfinished = lock(&self.state).stop();
         self.room.notify_all();
         self.bell.ring();

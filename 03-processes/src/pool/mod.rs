@@ -43,6 +43,7 @@ use std::thread::JoinHandle;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::fork;
 use crate::process::SpawnError;
 use crate::remote::Remote;
 use crate::wire;
@@ -350,6 +351,9 @@ impl Pool {
 
     fn join_collector(&mut self) {
         if let Some(collector) = self.collector.take() {
+            if fork::is_fork() {
+                return std::mem::forget(collector); // the thread exists in the original process only
+            }
             // It catches its own panics.
             let _ = collector.join();
         }
@@ -477,6 +481,10 @@ impl<'a> Options<'a> {
             Err(error) => return Collected::failed(error),
             Ok(mut feed) => {
                 feed.feed(arguments);
+                // The iterator, or an argument's `Serialize`, may have forked.
+                if fork::is_fork() {
+                    return Collected::failed(TaskError::Forked);
+                }
                 gathered.lock().set_total(feed.next);
             }
         }
@@ -575,6 +583,9 @@ impl<'a> Feed<'a> {
         A: DeserializeOwned,
         T: Serialize,
     {
+        if fork::is_fork() {
+            return Err(TaskError::Forked);
+        }
         let entry = Remote::new::<F, RunTasks<A, T>>(function)
             .map_err(|_| TaskError::Broken(SpawnError::NotInExecutable.to_string()))?;
         Ok(Self {
@@ -625,7 +636,7 @@ impl<'a> Feed<'a> {
                 self.sink.open().fail(self.next, TaskError::Encode(error));
                 self.next += 1;
             }
-            if is_over {
+            if is_over || fork::is_fork() {
                 return;
             }
         }
@@ -649,6 +660,7 @@ impl<'a> Feed<'a> {
     /// Submits the chunk, if there is one; if the pool refuses it, that is its tasks' result.
     fn flush(&mut self) {
         if self.count > 0
+            && !fork::is_fork()
             && let Err(Refused { tasks, error }) = self.submit(true)
         {
             tasks.fail(&error);
@@ -702,6 +714,16 @@ where
     }
 }
 
+impl<F, I, T> Results<'_, F, I, T> {
+    /// One error, unless all results have been taken, and then the end.
+    fn end_in_a_fork(&mut self) -> Option<Result<T, TaskError>> {
+        let is_awaited = self.feed.as_ref().is_ok_and(|feed| feed.next > self.taken);
+        let was_going_on = self.arguments.take().is_some() || is_awaited;
+        self.feed = Err(TaskError::Forked);
+        was_going_on.then_some(Err(TaskError::Forked))
+    }
+}
+
 impl<F, I, T> Iterator for Results<'_, F, I, T>
 where
     I: Iterator,
@@ -711,11 +733,15 @@ where
     type Item = Result<T, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let feed = match &mut self.feed {
-            Ok(feed) => feed,
-            Err(error) => return self.arguments.as_mut()?.next().map(|_| Err(error.clone())),
-        };
         loop {
+            // The iterator of the arguments may have forked.
+            if fork::is_fork() {
+                return self.end_in_a_fork();
+            }
+            let feed = match &mut self.feed {
+                Ok(feed) => feed,
+                Err(error) => return self.arguments.as_mut()?.next().map(|_| Err(error.clone())),
+            };
             // One argument for each result, and more while there is no result to give: as many are under way as it takes.
             if let Some(arguments) = &mut self.arguments
                 && feed.next - self.taken < self.window

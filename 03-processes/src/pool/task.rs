@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::arguments::Arguments;
 use super::board::Records;
 use super::worker::{Batch, tag};
+use crate::fork;
 use crate::panics::{self, Panic};
 use crate::remote::Remote;
 use crate::sync::lock;
@@ -41,6 +42,8 @@ pub enum TaskError {
     Terminated,
     /// The pool's workers cannot be kept alive: they died again and again before any task, or cannot be started. The reason.
     Broken(String),
+    /// This process is a fork of the one that has the pool.
+    Forked,
 }
 
 impl fmt::Display for TaskError {
@@ -62,6 +65,7 @@ impl fmt::Display for TaskError {
             Self::Closed => f.write_str("the pool is closed"),
             Self::Terminated => f.write_str("the pool was terminated"),
             Self::Broken(reason) => write!(f, "the pool is broken: {reason}"),
+            Self::Forked => f.write_str(fork::EXPLANATION),
         }
     }
 }
@@ -334,6 +338,9 @@ impl<T> AsyncResult<T> {
     ///
     /// [`TaskError`], if the task has none. Never waits for the dead: a task whose worker died, or whose pool was dropped, ends with an error.
     pub fn get(self) -> Result<T, TaskError> {
+        if fork::is_fork() {
+            return Err(TaskError::Forked);
+        }
         self.slot.wait(None, Option::take).expect("without a deadline there is a result")
     }
 
@@ -360,12 +367,15 @@ impl<T> AsyncResult<T> {
     /// }
     /// ```
     pub fn get_timeout(self, timeout: Duration) -> Result<Result<T, TaskError>, Self> {
+        if fork::is_fork() {
+            return Ok(Err(TaskError::Forked));
+        }
         self.slot.wait(crate::sync::deadline_after(timeout), Option::take).ok_or(self)
     }
 
     /// Whether [`get`](Self::get) would return at once.
     pub fn is_ready(&self) -> bool {
-        self.slot.lock().is_some()
+        fork::is_fork() || self.slot.lock().is_some()
     }
 }
 

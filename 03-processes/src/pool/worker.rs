@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
 use super::board::{Board, Log};
+use crate::fork;
 use crate::panics::{self, Panic};
 use crate::remote::{Entry, Remote};
 use crate::wire;
@@ -141,12 +142,14 @@ where
                         .map_err(|error| (tag::RESULT, error)),
                     Err(error) => Err((tag::ARGUMENT, wire::explain(error))),
                 };
+                fork::leave_if_fork(0);
                 match outcome {
                     Ok(()) => batch.finish(tag::RETURNED, &result),
                     Err((tag, error)) => batch.finish_with(tag, &error),
                 }
             }
         }) {
+            fork::leave_if_fork(101);
             batch.finish_with(tag::PANICKED, &panic);
         }
         batch.arguments = bytes;
@@ -165,6 +168,7 @@ impl<F: Fn(A), A: DeserializeOwned> Entry<F, Setup> for RunSetup<A> {
                 panic!("the initialiser's argument cannot be decoded: {}", wire::explain(error))
             }
         });
+        fork::leave_if_fork(if outcome.is_ok() { 0 } else { 101 });
         setup.failed = outcome.err();
     }
 }

@@ -59,6 +59,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::arena::{self, Range, RangeId};
 use crate::codec;
+use crate::fork;
 use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
 
 /// Why an item was not put. The queue is as it was before.
@@ -80,7 +81,7 @@ pub enum PutError {
     },
     /// The item cannot be encoded.
     Encode(postcard::Error),
-    /// The system gives no more memory to map.
+    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork of the one that holds the queue.
     System(io::Error),
 }
 
@@ -94,7 +95,7 @@ impl fmt::Display for PutError {
                 write!(f, "the item takes {len} bytes, the queue at most {max}")
             }
             PutError::Encode(_) => f.write_str("the item cannot be encoded"),
-            PutError::System(_) => f.write_str("the queue's memory cannot be mapped"),
+            PutError::System(_) => f.write_str("the queue's memory cannot be used"),
         }
     }
 }
@@ -129,7 +130,7 @@ pub enum GetError {
     },
     /// The item holds a handle (of a queue, a ring) that came too late: no process holds the thing any more.
     Gone,
-    /// The system gives no more memory to map.
+    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork of the one that holds the queue.
     System(io::Error),
 }
 
@@ -141,7 +142,7 @@ impl fmt::Display for GetError {
             GetError::Closed => "the queue is closed and empty",
             GetError::Decode { .. } => "the item cannot be decoded",
             GetError::Gone => "the item holds a handle to what no process holds any more",
-            GetError::System(_) => "the queue's memory cannot be mapped",
+            GetError::System(_) => "the queue's memory cannot be used",
         })
     }
 }
@@ -272,7 +273,10 @@ impl<T> Queue<T> {
     /// Closes the queue for all: putting is an error from now on, getting too once the items in it are got. Whoever
     /// waits is woken. Closing again does nothing.
     pub fn close(&self) {
-        self.inner.close();
+        // In a fork nothing of the original process is touched.
+        if !fork::is_fork() {
+            self.inner.close();
+        }
     }
 
     /// Whether the queue has been closed. There may still be items in it.
@@ -323,6 +327,7 @@ impl<T: Serialize + 'static> Queue<T> {
 
     #[inline]
     fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
+        fork::check().map_err(PutError::System)?;
         let max = self.inner.max_len();
         if bytes.len() as u64 > max {
             return Err(PutError::TooLarge { len: bytes.len(), max });
@@ -369,6 +374,7 @@ impl<T: DeserializeOwned + 'static> Queue<T> {
 
     #[inline]
     fn get_waiting(&self, wait: Wait) -> Result<T, GetError> {
+        fork::check().map_err(GetError::System)?;
         let get = |to: &mut Vec<u8>| {
             self.inner.get(to, wait).map_err(|failure| match (failure, wait) {
                 (GetFailure::Empty, Wait::Not) => GetError::Empty,

@@ -261,6 +261,300 @@ fn answers_say_what_they_are() {
     });
 }
 
+/// The value of a header field.
+fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let head = answer.split_once("\r\n\r\n").unwrap().0;
+    let mut lines = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+    lines.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+fn content(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+#[test]
+fn conditions_are_met_or_answered_as_the_standard_has_it() {
+    each(&[], |server, root| {
+        fs::write(root.join("b.bin"), vec![b'b'; 100_000]).unwrap();
+        thread::sleep(Duration::from_millis(2100)); // their date is given when its second is over
+        for (target, length) in [("/a.txt", 10), ("/b.bin", 100_000), ("/indexed/", 8)] {
+            let whole = server.get(target, "");
+            let tag = field(&whole, "ETag").unwrap();
+            let date = field(&whole, "Last-Modified").unwrap();
+            assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag} is strong");
+            let (old, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Fri, 01 Jan 2100 00:00:00 GMT");
+            let range = "Range: bytes=0-3";
+            for (lines, expected) in [
+                (format!("If-Match: {tag}"), 200),
+                ("If-Match: *".into(), 200),
+                (format!("If-Match: \"other\", {tag}"), 200),
+                (format!("If-Match: \"other\"\r\nIf-Match: {tag}"), 200),
+                (format!("If-Match: W/{tag}"), 412),
+                ("If-Match: \"other\"".into(), 412),
+                (format!("If-Match: {tag}\r\nIf-Unmodified-Since: {old}"), 200),
+                (format!("If-Unmodified-Since: {date}"), 200),
+                (format!("If-Unmodified-Since: {later}"), 200),
+                (format!("If-Unmodified-Since: {old}"), 412),
+                ("If-Unmodified-Since: yesterday".into(), 200),
+                (format!("If-Unmodified-Since: {old}\r\n{range}"), 412),
+                (format!("If-Unmodified-Since: {date}\r\n{range}"), 206),
+                (format!("If-Match: \"other\"\r\n{range}"), 412),
+                (format!("If-None-Match: {tag}"), 304),
+                (format!("If-None-Match: W/{tag}"), 304),
+                (format!("If-None-Match: \"other\" , {tag}"), 304),
+                ("If-None-Match: *".into(), 304),
+                ("If-None-Match: \"other\"".into(), 200),
+                (format!("If-None-Match: \"other\"\r\nIf-Modified-Since: {date}"), 200),
+                (format!("If-None-Match: {tag}\r\nIf-Modified-Since: {old}"), 304),
+                (format!("If-None-Match: {tag}\r\nIf-Match: {tag}"), 304),
+                (format!("If-Modified-Since: {date}"), 304),
+                (format!("If-Modified-Since: {later}"), 304),
+                (format!("If-Modified-Since: {old}"), 200),
+                (format!("If-Modified-Since: {date}\r\n{range}"), 304),
+                (range.into(), 206),
+                (format!("{range}\r\nIf-Range: {tag}"), 206),
+                (format!("{range}\r\nIf-Range: W/{tag}"), 200),
+                (format!("{range}\r\nIf-Range: \"other\""), 200),
+                (format!("{range}\r\nIf-Range: {date}"), 206),
+                (format!("{range}\r\nIf-Range: {old}"), 200),
+                (format!("{range}\r\nIf-Range: {later}"), 200),
+                (format!("Range: bytes=999999-\r\nIf-Range: {tag}"), 416),
+                (format!("Range: bytes=999999-\r\nIf-Range: {old}"), 200),
+            ] {
+                let answer = server.get(target, &format!("{lines}\r\n"));
+                assert_eq!(code(&answer), expected.to_string(), "{target}: {lines}");
+                let expected_length = match expected {
+                    200 => length,
+                    206 => 4,
+                    412 => "412 Precondition Failed\n".len(),
+                    _ => 0,
+                };
+                assert_eq!(content(&answer).len(), expected_length, "{target}: {lines}");
+                if [200, 206, 304].contains(&expected) {
+                    assert_eq!(field(&answer, "ETag"), Some(tag), "{target}: {lines}");
+                    assert_eq!(field(&answer, "Last-Modified"), Some(date), "{target}: {lines}");
+                }
+                // HEAD is answered alike, but knows no ranges.
+                let head = format!("HEAD {target} HTTP/1.0\r\n{lines}\r\n\r\n");
+                let head = server.raw(head.as_bytes());
+                let like = if [206, 416].contains(&expected) { 200 } else { expected };
+                assert_eq!((code(&head), content(&head)), (like.to_string(), ""), "{lines}");
+                let from_get = field(&answer, "Content-Length");
+                assert!(like != expected || field(&head, "Content-Length") == from_get, "{lines}");
+            }
+        }
+        // What is not there, or a method that is not known, has no conditions; a listing has no tag but is there.
+        for (request, expected) in [
+            ("GET /none HTTP/1.0\r\nIf-None-Match: *", "404"),
+            ("GET /none HTTP/1.0\r\nIf-Match: *", "404"),
+            ("GET /sub HTTP/1.0\r\nIf-Match: \"x\"", "301"),
+            ("POST /a.txt HTTP/1.0\r\nIf-Match: \"x\"", "405"),
+            ("GET /sub/ HTTP/1.0\r\nIf-Match: \"x\"", "412"),
+            ("GET /sub/ HTTP/1.0\r\nIf-Match: *", "200"),
+            ("GET /sub/ HTTP/1.0\r\nIf-None-Match: *", "304"),
+            ("GET /sub/ HTTP/1.0\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT", "200"),
+        ] {
+            let answer = server.raw(format!("{request}\r\n\r\n").as_bytes());
+            assert_eq!(code(&answer), expected, "{request}");
+        }
+    });
+}
+
+#[test]
+fn no_two_versions_of_a_file_are_taken_for_one() {
+    each(&[], |server, root| {
+        let set = |path: &Path, seconds| {
+            let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        };
+        for (target, size) in [("/v.bin", 10), ("/v.bin", 100_000)] {
+            let path = root.join(&target[1..]);
+            for (number, has_old_date) in (0..24_u8).zip([false, true].into_iter().cycle()) {
+                // Two versions of one size, one right after the other; every other time with the same date, too.
+                let version = |number: u8| {
+                    fs::write(&path, vec![b'a' + number; size]).unwrap();
+                    if has_old_date {
+                        set(&path, 1_000_000_000);
+                    }
+                };
+                version(number);
+                let first = server.get(target, "");
+                let tag = field(&first, "ETag").unwrap();
+                let date = field(&first, "Last-Modified").unwrap();
+                // Without a change, what is sent is this version, whole or in part, or nothing.
+                for lines in [
+                    format!("If-None-Match: {tag}"),
+                    format!("Range: bytes=5-\r\nIf-Range: {tag}"),
+                    format!("Range: bytes=5-\r\nIf-Range: {date}"),
+                ] {
+                    let answer = server.get(target, &format!("{lines}\r\n"));
+                    let codes =
+                        if lines.contains("None") { ["200", "304"] } else { ["200", "206"] };
+                    assert!(codes.contains(&code(&answer).as_str()), "{lines}");
+                    assert!(content(&answer).bytes().all(|byte| byte == b'a' + number));
+                    if size == 10 && !lines.ends_with("GMT") {
+                        assert_eq!(
+                            code(&answer),
+                            codes[1],
+                            "{lines}: the tag of a small file is strong"
+                        );
+                    }
+                }
+                version(number + 1);
+                for (lines, expected) in [
+                    (format!("If-None-Match: {tag}"), "200"),
+                    (format!("If-Match: {tag}"), "412"),
+                    (format!("If-Match: {tag}\r\nRange: bytes=5-"), "412"),
+                    (format!("Range: bytes=5-\r\nIf-Range: {tag}"), "200"),
+                    (format!("Range: bytes=5-\r\nIf-Range: {date}"), "200"),
+                ] {
+                    let answer = server.get(target, &format!("{lines}\r\n"));
+                    assert_eq!(code(&answer), expected, "{number}: {lines}");
+                    assert!(expected != "200" || content(&answer).len() == size);
+                }
+                let lines = format!("Range: bytes=5-\r\nIf-Unmodified-Since: {date}\r\n");
+                let answer = server.get(target, &lines);
+                assert!(["200", "412"].contains(&code(&answer).as_str()), "{lines}");
+                let answer = server.get(target, &format!("If-Modified-Since: {date}\r\n"));
+                assert!(has_old_date || code(&answer) == "200", "{date}: a date is not enough");
+            }
+        }
+        // Changed within a second, and asked for when the second is long over.
+        let path = root.join("w.txt");
+        fs::write(&path, "one").unwrap();
+        let date = field(&server.get("/w.txt", ""), "Last-Modified").unwrap().to_owned();
+        fs::write(&path, "two").unwrap();
+        thread::sleep(Duration::from_millis(2100));
+        for lines in [
+            format!("If-Modified-Since: {date}\r\n"),
+            format!("Range: bytes=1-\r\nIf-Range: {date}\r\n"),
+        ] {
+            assert!(server.get("/w.txt", &lines).ends_with("\r\n\r\ntwo"), "{lines}");
+        }
+    });
+}
+
+#[test]
+fn what_a_path_leads_to_is_found_or_refused() {
+    each(&[], |server, root| {
+        symlink(root.join("a.txt"), root.join("absolute")).unwrap();
+        symlink(root.join("sub"), root.join("absolute-sub")).unwrap();
+        symlink(root.join("../secret"), root.join("absolute-out")).unwrap();
+        fs::write(root.join("sub/b.txt"), "b").unwrap();
+        assert!(server.get("/absolute", "").ends_with("0123456789"));
+        assert!(server.get("/absolute-sub/b.txt", "").ends_with("\r\n\r\nb"));
+        assert!(server.get("/absolute-sub/", "").contains(">b.txt</a>"));
+        assert_eq!(server.code("/absolute-out"), "403");
+
+        let location = |target| field(&server.get(target, ""), "Location").unwrap().to_owned();
+        assert_eq!(location("/sub?a=b&c=%20#d"), "/sub/?a=b&c=%20");
+        assert_eq!(location("/absolute-sub?"), "/absolute-sub/?");
+        assert_eq!(location("//sub?//x"), "/sub/?//x");
+        assert_eq!(location("http://x/sub?a=/b"), "/sub/?a=/b");
+
+        // Whoever writes to a FIFO waits for a reader: the server is none.
+        let made = Command::new("mkfifo").arg(root.join("fifo")).status().unwrap();
+        assert!(made.success());
+        let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        let mut script = Command::new("sh");
+        script.args(["-c", "exec 3>fifo; echo opened"]).current_dir(root);
+        let mut writer = script.stdout(Stdio::piped()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(100));
+        for target in ["/fifo", "/socket", "/fifo"] {
+            assert_eq!(server.code(target), "403", "{target}");
+        }
+        let waits = writer.try_wait().unwrap().is_none();
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        assert!(waits, "the FIFO was opened");
+
+        for (range, expected) in [
+            ("0-18446744073709551616", "416"),
+            ("18446744073709551616-", "416"),
+            ("-18446744073709551616", "416"),
+            ("-9223372036854775807", "206"),
+            ("20-,30-", "416"),
+            ("20-,3-4", "206"),
+        ] {
+            let answer = server.get("/a.txt", &format!("Range: bytes={range}\r\n"));
+            assert_eq!(code(&answer), expected, "{range}");
+        }
+        let answer = server.get("/empty", "Range: bytes=-5\r\n");
+        assert_eq!((code(&answer).as_str(), field(&answer, "Content-Length")), ("200", Some("0")));
+    });
+}
+
+/// A server's own memory and that of the processes it has started, in KiB, without what is shared.
+fn memory(process: u32) -> u64 {
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(children).unwrap_or_default();
+    let children = children.split_whitespace().map(|child| memory(child.parse().unwrap()));
+    let own = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
+    let private = own.lines().filter(|line| line.starts_with("Private_"));
+    private.map(|line| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()).sum::<u64>()
+        + children.sum::<u64>()
+}
+
+#[test]
+fn a_large_listing_is_whole_and_takes_little_memory() {
+    // Made once, for all models.
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let name = |number: u32| format!("{number:05}{}", "&".repeat(150));
+    (0..5000).for_each(|number| drop(File::create(root.join(name(number))).unwrap()));
+    thread::scope(|s| {
+        for model in MODELS {
+            s.spawn(move || {
+                let server = Server::start(model, root, &[]);
+                let expected: Vec<String> = (0..5000).map(name).collect();
+                let listed = |page: &str| -> Vec<String> {
+                    let links = page.split("</a></li>\n").map(|link| link.rsplit("\">").next());
+                    let names: Vec<String> =
+                        links.flatten().map(|n| n.replace("&amp;", "&")).collect();
+                    names[..names.len() - 1].to_vec()
+                };
+                let old = server.raw(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+                assert!(listed(content(&old)) == expected && old.ends_with("</html>\n"));
+                assert_eq!(field(&old, "Connection"), Some("close"), "it marks the end");
+                let head = server.raw(b"HEAD / HTTP/1.0\r\n\r\n");
+                assert_eq!((code(&head).as_str(), content(&head)), ("200", ""));
+                // In chunks, and the next answer behind it.
+                let requests = "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /none HTTP/1.1\r\nHost: x\r\n\
+                    Connection: close\r\n\r\n";
+                let answers = server.raw(requests.as_bytes());
+                assert_eq!(field(&answers, "Transfer-Encoding"), Some("chunked"));
+                let (mut page, mut rest) = (String::new(), content(&answers));
+                loop {
+                    let (size, behind) = rest.split_once("\r\n").unwrap();
+                    let size = usize::from_str_radix(size, 16).unwrap();
+                    page += &behind[..size];
+                    rest = behind[size..].strip_prefix("\r\n").unwrap();
+                    if size == 0 {
+                        break;
+                    }
+                }
+                assert!(page == content(&old) && code(rest) == "404");
+
+                // Readers that take nothing hold no page each: that would be 7 MB.
+                let before = memory(server.process.id());
+                let readers: Vec<TcpStream> = (0..20)
+                    .map(|_| {
+                        let mut reader = server.connect();
+                        let request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3);
+                        reader.write_all(request.as_bytes()).unwrap();
+                        assert_eq!(reader.read(&mut [0]).unwrap(), 1);
+                        reader
+                    })
+                    .collect();
+                thread::sleep(Duration::from_millis(300));
+                let each =
+                    memory(server.process.id()).saturating_sub(before) / readers.len() as u64;
+                assert!(each < 2048, "{model}: {each} KiB per reader");
+            });
+        }
+    });
+}
+
 #[test]
 fn nothing_outside_the_root_is_served() {
     each(&[], |server, _| {

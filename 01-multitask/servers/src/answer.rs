@@ -1,17 +1,19 @@
 //! The one way from a request to its answer.
 
 use crate::{
-    Options, Stop, Timeouts, content_type,
+    Options, Stop, Timeouts,
+    conditions::{self, Decision, Validators},
+    content_type,
     files::{Opened, Root, SMALL},
-    listing,
-    request::{Method, Request, number},
+    listing::Listing,
+    request::{Field, Method, Request},
     target,
 };
 use std::{
     io::{self, Write},
     os::fd::OwnedFd,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// What is served, and how: shared by all who serve it.
@@ -86,19 +88,11 @@ impl Clock {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if now != self.second {
             self.second = now;
-            self.text = date(UNIX_EPOCH + Duration::from_secs(now));
+            let date = httpdate::HttpDate::from(conditions::time(now));
+            let _ = write!(&mut self.text[..], "{date}");
         }
         now
     }
-}
-
-/// A date as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn date(time: SystemTime) -> [u8; 29] {
-    let mut text = [b' '; 29];
-    // It is written in 29 characters up to the year 9999; no file is younger.
-    let latest = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    let _ = write!(&mut text[..], "{}", httpdate::HttpDate::from(time.min(latest)));
-    text
 }
 
 /// What an answer says first.
@@ -114,6 +108,7 @@ pub enum Status {
     NotFound,
     MethodNotAllowed,
     RequestTimeout,
+    PreconditionFailed,
     BodyTooLarge,
     RangeNotSatisfiable,
     HeadTooLarge,
@@ -135,6 +130,7 @@ impl Status {
             Status::NotFound => "404 Not Found",
             Status::MethodNotAllowed => "405 Method Not Allowed",
             Status::RequestTimeout => "408 Request Timeout",
+            Status::PreconditionFailed => "412 Precondition Failed",
             Status::BodyTooLarge => "413 Content Too Large",
             Status::RangeNotSatisfiable => "416 Range Not Satisfiable",
             Status::HeadTooLarge => "431 Request Header Fields Too Large",
@@ -155,10 +151,27 @@ impl Status {
 pub struct Answer {
     /// What it says first.
     pub status: Status,
-    /// The bytes of its content.
-    pub length: u64,
-    /// The content, if it is too long to be written at once.
-    pub file: Option<Part>,
+    /// The bytes of its content, if that is known.
+    pub length: Option<u64>,
+    /// What is still to be sent of its content.
+    pub rest: Option<Rest>,
+    /// Whether the connection is closed behind it, because its end is marked by nothing else.
+    pub closes: bool,
+}
+
+impl Answer {
+    fn whole(status: Status, length: u64) -> Answer {
+        Answer { status, length: Some(length), rest: None, closes: false }
+    }
+}
+
+/// What is still to be sent of a content that is too long to be written at once.
+#[derive(Debug)]
+pub enum Rest {
+    /// A part of a file.
+    File(Part),
+    /// The entries of a folder that were not listed yet.
+    Listing(Box<Listing>),
 }
 
 /// A part of a file that is to be sent.
@@ -221,7 +234,7 @@ impl Site {
             };
         }
         if !wants_folder {
-            return Ok(redirect(after, desk, out)); // or its links would lead one folder up
+            return Ok(redirect(request, after, desk, out)); // or its links would lead one folder up
         }
         let folder = desk.path.len();
         desk.path.extend(if folder == 0 { &b"index.html"[..] } else { b"/index.html" });
@@ -231,95 +244,148 @@ impl Site {
             Err(status) => return Err(status),
         }
         desk.path.truncate(folder);
-        let mut page = std::mem::take(&mut desk.content);
-        let listed = listing::write(found.into_fd(), &desk.path, &mut page);
-        if listed.is_ok() {
-            begin(Status::Ok, after, desk, out);
-            out.extend(b"Content-Type: text/html; charset=utf-8\r\n");
-            content(&page, request.method == Method::Head, out);
+        match conditions::decide_for_listing(&request.conditions) {
+            Decision::Failed => return Err(Status::PreconditionFailed),
+            Decision::NotModified => return Ok(not_modified(None, after, desk, out)),
+            Decision::Send(_) => {}
         }
-        let length = page.len() as u64;
+        let mut page = std::mem::take(&mut desk.content);
+        let listed = list(found, request, after, &mut page, desk, out);
         desk.content = page;
-        listed.map(|()| Answer { status: Status::Ok, length, file: None })
+        listed
     }
 
     /// A file at `desk.path`.
     fn file(
         &self,
-        file: Opened,
+        mut file: Opened,
         request: &Request,
         after: After,
         desk: &mut Desk,
         out: &mut Vec<u8>,
     ) -> Result<Answer, Status> {
-        // A file from the future was modified now, for one who compares dates.
-        let now = UNIX_EPOCH + Duration::from_secs(desk.clock.look());
-        let modified = file.modified.min(now);
-        let seconds =
-            |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let since = request.if_modified_since.and_then(parse_date);
-        if since.is_some_and(|since| seconds(modified) <= seconds(since)) {
-            begin(Status::NotModified, after, desk, out);
-            field("Last-Modified", &date(modified), out);
-            out.extend(b"\r\n");
-            return Ok(Answer { status: Status::NotModified, length: 0, file: None });
-        }
-        // A range of another version of the file would be of no use, so then it is the whole.
-        let is_same = |tag| parse_date(tag).is_some_and(|time| seconds(time) == seconds(modified));
-        let range = request.range.filter(|_| request.method == Method::Get);
-        let range = range.filter(|_| request.if_range.is_none_or(is_same));
-
+        let now = desk.clock.look();
+        let is_get = request.method == Method::Get;
+        // Ranges are defined for GET alone.
+        let range = if is_get { request.range } else { Field::Absent };
         let media_type = content_type::of(&desk.path);
-        if file.size <= SMALL {
-            let mut scratch = std::mem::take(&mut desk.content);
-            let path = std::mem::take(&mut desk.path);
-            let answer = self.root.read(&path, &file, &mut scratch, |whole| {
-                let size = whole.len() as u64;
-                let (status, at, length) =
-                    file_head(size, media_type, range, modified, after, desk, out);
-                if request.method == Method::Get && status != Status::RangeNotSatisfiable {
-                    out.extend(&whole[at as usize..(at + length) as usize]);
+        if file.size > SMALL {
+            let validators = Validators::new(&file, None, now);
+            let range = match validators.decide(&request.conditions, range, None) {
+                Decision::Failed => return Err(Status::PreconditionFailed),
+                Decision::NotModified => {
+                    return Ok(not_modified(Some(&validators), after, desk, out));
                 }
-                Answer { status, length, file: None }
-            });
-            (desk.content, desk.path) = (scratch, path);
-            return answer;
+                Decision::Send(range) => range,
+            };
+            let head = Head { size: file.size, media_type, range, validators, after };
+            let (status, at, length) = head.write(desk, out);
+            let sends = is_get && length > 0;
+            let part = sends.then(|| Rest::File(Part { file: file.into_fd(), at, left: length }));
+            return Ok(Answer { rest: part, ..Answer::whole(status, length) });
         }
-        let (status, at, length) =
-            file_head(file.size, media_type, range, modified, after, desk, out);
-        let sends = request.method == Method::Get && length > 0;
-        let file = sends.then(|| Part { file: file.into_fd(), at, left: length });
-        Ok(Answer { status, length, file })
+        let (mut scratch, path) =
+            (std::mem::take(&mut desk.content), std::mem::take(&mut desk.path));
+        let read = self.root.read(&path, &mut file, &mut scratch);
+        let answer = read.and_then(|(file, content)| {
+            let validators = Validators::new(file, Some(content), now);
+            let range = match validators.decide(&request.conditions, range, Some(content)) {
+                Decision::Failed => return Err(Status::PreconditionFailed),
+                Decision::NotModified => {
+                    return Ok(not_modified(Some(&validators), after, desk, out));
+                }
+                Decision::Send(range) => range,
+            };
+            let size = content.len() as u64;
+            let head = Head { size, media_type, range, validators, after };
+            let (status, at, length) = head.write(desk, out);
+            if is_get {
+                out.extend(&content[at as usize..(at + length) as usize]);
+            }
+            Ok(Answer::whole(status, length))
+        });
+        (desk.content, desk.path) = (scratch, path);
+        answer
     }
 }
 
-/// Writes the head for a file of `size` bytes. Returns what is to be sent: from where, and how much.
-fn file_head(
+/// The listing of the folder at `desk.path`: at once if it is short, otherwise piece by piece. `page` is room for its first piece.
+fn list(
+    folder: Opened,
+    request: &Request,
+    after: After,
+    page: &mut Vec<u8>,
+    desk: &mut Desk,
+    out: &mut Vec<u8>,
+) -> Result<Answer, Status> {
+    const TYPE: &[u8] = b"Content-Type: text/html; charset=utf-8\r\n";
+    let is_head = request.method == Method::Head;
+    let mut listing = Listing::new(folder.into_fd(), &desk.path)?;
+    page.clear();
+    if listing.write(page)? {
+        begin(Status::Ok, after, desk, out);
+        out.extend(TYPE);
+        content(page, is_head, out);
+        return Ok(Answer::whole(Status::Ok, page.len() as u64));
+    }
+    // HTTP/1.0 knows no end of a content of unknown length but the end of the connection.
+    let closes = request.is_http_1_0;
+    begin(Status::Ok, if closes { After::Close } else { after }, desk, out);
+    out.extend(TYPE);
+    out.extend(if closes { &b"\r\n"[..] } else { b"Transfer-Encoding: chunked\r\n\r\n" });
+    let rest = (!is_head).then(|| {
+        listing.is_chunked = !closes;
+        listing.wrap(page, out);
+        Rest::Listing(Box::new(listing))
+    });
+    Ok(Answer { status: Status::Ok, length: None, rest, closes })
+}
+
+/// What the head of a file's answer is made from.
+struct Head<'a> {
     size: u64,
-    media_type: &str,
-    range: Option<&[u8]>,
-    modified: SystemTime,
+    media_type: &'a str,
+    range: Option<&'a [u8]>,
+    validators: Validators,
+    after: After,
+}
+
+impl Head<'_> {
+    /// Writes it. Returns what is to be sent: from where, and how much.
+    fn write(&self, desk: &mut Desk, out: &mut Vec<u8>) -> (Status, u64, u64) {
+        let size = self.size;
+        let (status, at, length) = match self.range.map_or(Range::Whole, |r| parse_range(r, size)) {
+            Range::Whole => (Status::Ok, 0, size),
+            Range::Part(first, last) => (Status::PartialContent, first, last - first + 1),
+            Range::None => (Status::RangeNotSatisfiable, 0, 0),
+        };
+        begin(status, self.after, desk, out);
+        if status == Status::RangeNotSatisfiable {
+            let _ = write!(out, "Content-Range: bytes */{size}\r\nContent-Length: 0\r\n\r\n");
+            return (status, 0, 0);
+        }
+        field("Content-Type", self.media_type.as_bytes(), out);
+        self.validators.write(out);
+        if status == Status::PartialContent {
+            let _ = write!(out, "Content-Range: bytes {at}-{}/{size}\r\n", at + length - 1);
+        }
+        let _ = write!(out, "Accept-Ranges: bytes\r\nContent-Length: {length}\r\n\r\n");
+        (status, at, length)
+    }
+}
+
+fn not_modified(
+    validators: Option<&Validators>,
     after: After,
     desk: &mut Desk,
     out: &mut Vec<u8>,
-) -> (Status, u64, u64) {
-    let (status, at, length) = match range.map_or(Range::Whole, |range| parse_range(range, size)) {
-        Range::Whole => (Status::Ok, 0, size),
-        Range::Part(first, last) => (Status::PartialContent, first, last - first + 1),
-        Range::None => (Status::RangeNotSatisfiable, 0, 0),
-    };
-    begin(status, after, desk, out);
-    if status == Status::RangeNotSatisfiable {
-        let _ = write!(out, "Content-Range: bytes */{size}\r\nContent-Length: 0\r\n\r\n");
-        return (status, 0, 0);
+) -> Answer {
+    begin(Status::NotModified, after, desk, out);
+    if let Some(validators) = validators {
+        validators.write(out);
     }
-    field("Content-Type", media_type.as_bytes(), out);
-    field("Last-Modified", &date(modified), out);
-    if status == Status::PartialContent {
-        let _ = write!(out, "Content-Range: bytes {at}-{}/{size}\r\n", at + length - 1);
-    }
-    let _ = write!(out, "Accept-Ranges: bytes\r\nContent-Length: {length}\r\n\r\n");
-    (status, at, length)
+    out.extend(b"\r\n");
+    Answer::whole(Status::NotModified, 0)
 }
 
 /// Appends an answer that says no, and why.
@@ -340,17 +406,19 @@ pub fn refuse(
     if !is_head {
         let _ = writeln!(out, "{text}");
     }
-    Answer { status, length: text.len() as u64 + 1, file: None }
+    Answer::whole(status, text.len() as u64 + 1)
 }
 
-/// To the folder at `desk.path`, with a slash behind it.
-fn redirect(after: After, desk: &mut Desk, out: &mut Vec<u8>) -> Answer {
+/// To the folder at `desk.path`, with a slash behind it, and the query behind that.
+fn redirect(request: &Request, after: After, desk: &mut Desk, out: &mut Vec<u8>) -> Answer {
     begin(Status::MovedPermanently, after, desk, out);
     // From the path and not from the target: `//host/..` would be a link to another host.
     out.extend(b"Location: /");
     target::encode(&desk.path, out);
-    out.extend(b"/\r\nContent-Length: 0\r\n\r\n");
-    Answer { status: Status::MovedPermanently, length: 0, file: None }
+    out.push(b'/');
+    target::encode_query(target::query(request.target), out);
+    out.extend(b"\r\nContent-Length: 0\r\n\r\n");
+    Answer::whole(Status::MovedPermanently, 0)
 }
 
 /// What all answers begin with.
@@ -380,10 +448,6 @@ fn content(bytes: &[u8], is_head: bool, out: &mut Vec<u8>) {
     }
 }
 
-fn parse_date(text: &[u8]) -> Option<SystemTime> {
-    httpdate::parse_http_date(str::from_utf8(text).ok()?).ok()
-}
-
 /// What of a file is asked for.
 #[derive(Debug, PartialEq)]
 enum Range {
@@ -394,26 +458,120 @@ enum Range {
     None,
 }
 
-/// `bytes=0-99`, `bytes=100-`, `bytes=-100`. Several ranges at once, other units and what is malformed get the whole file, as RFC 9110 (14.2) allows.
+/// The largest number in a range, as the largest size of a file. What is above it no server can have, and is not satisfiable, as with nginx.
+const LARGEST: u64 = i64::MAX as u64;
+
+/// `bytes=0-99`, `bytes=100-`, `bytes=-100`, or several of them, of which one is satisfiable. Several that are, other units and what is malformed get the
+/// whole file, as RFC 9110 (14.2) allows.
 fn parse_range(range: &[u8], size: u64) -> Range {
-    let spec =
+    let specs =
         range.split_first_chunk::<6>().filter(|(unit, _)| unit.eq_ignore_ascii_case(b"bytes="));
-    let Some((_, spec)) = spec else { return Range::Whole };
+    let Some((_, specs)) = specs else { return Range::Whole };
+    let mut found = Range::None;
+    let specs = specs.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let mut specs = specs.filter(|spec| !spec.is_empty()).peekable();
+    if specs.peek().is_none() {
+        return Range::Whole;
+    }
+    for spec in specs {
+        match (parse_spec(spec, size), &found) {
+            (Range::Whole, _) => return Range::Whole,
+            (Range::None, _) => {}
+            (part, Range::None) => found = part,
+            (Range::Part(..), _) => return Range::Whole,
+        }
+    }
+    found
+}
+
+/// One of a list of ranges: `Whole`, if it is malformed, or the last bytes of an empty file.
+fn parse_spec(spec: &[u8], size: u64) -> Range {
     let Some(dash) = spec.iter().position(|byte| *byte == b'-') else { return Range::Whole };
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
-    match (number(first), number(last)) {
+    match (bound(first), bound(last)) {
+        (None, _) if !first.is_empty() => Range::Whole,
+        (_, None) if !last.is_empty() => Range::Whole,
+        (None, None) => Range::Whole,
+        (first, last)
+            if first.is_some_and(|n| n > LARGEST) || last.is_some_and(|n| n > LARGEST) =>
+        {
+            match (first, last) {
+                (Some(first), Some(last)) if first > last => Range::Whole,
+                _ => Range::None,
+            }
+        }
         // The last so many bytes.
-        (None, Some(0)) if first.is_empty() => Range::None,
-        (None, Some(_)) if first.is_empty() && size == 0 => Range::None,
-        (None, Some(count)) if first.is_empty() => {
-            Range::Part(size.saturating_sub(count), size - 1)
-        }
+        (None, Some(0)) => Range::None,
+        (None, Some(_)) if size == 0 => Range::Whole,
+        (None, Some(count)) => Range::Part(size.saturating_sub(count), size - 1),
         (Some(first), Some(last)) if first > last => Range::Whole,
-        (Some(first), _) if !last.is_empty() && number(last).is_none() || first >= size => {
-            if last.is_empty() || number(last).is_some() { Range::None } else { Range::Whole }
+        (Some(first), _) if first >= size => Range::None,
+        (Some(first), last) => Range::Part(first, last.unwrap_or(u64::MAX).min(size - 1)),
+    }
+}
+
+/// A number in decimal digits; the largest there is, if it is larger.
+fn bound(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digit = |byte: &u8| u64::from(byte - b'0');
+    Some(digits.iter().fold(0, |n: u64, byte| n.saturating_mul(10).saturating_add(digit(byte))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_answered_as_by_nginx_where_both_serve_them() {
+        for (range, expected) in [
+            ("bytes=0-0", Range::Part(0, 0)),
+            ("BYTES=5-99", Range::Part(5, 9)),
+            ("bytes=5-", Range::Part(5, 9)),
+            ("bytes=-3", Range::Part(7, 9)),
+            ("bytes=-99", Range::Part(0, 9)),
+            ("bytes=-0", Range::None),
+            ("bytes=10-", Range::None),
+            ("bytes=10-10", Range::None),
+            ("bytes=0-9223372036854775807", Range::Part(0, 9)),
+            ("bytes=-9223372036854775807", Range::Part(0, 9)),
+            ("bytes=9223372036854775807-", Range::None),
+            ("bytes=0-9223372036854775808", Range::None),
+            ("bytes=-9223372036854775808", Range::None),
+            ("bytes=0-18446744073709551615", Range::None),
+            ("bytes=0-18446744073709551616", Range::None),
+            ("bytes=-18446744073709551616", Range::None),
+            ("bytes=18446744073709551616-", Range::None),
+            ("bytes=5-99999999999999999999999999999999999999999", Range::None),
+            ("bytes=50-,60-", Range::None),
+            ("bytes=50-, 0-1", Range::Part(0, 1)),
+            ("bytes= 0-1", Range::Part(0, 1)),
+            // nginx refuses an empty element, which RFC 9110 (5.6.1) has to be ignored.
+            ("bytes=0-1,", Range::Part(0, 1)),
+            // nginx answers in several parts.
+            ("bytes=0-1,3-4", Range::Whole),
+            ("bytes=0-,-1", Range::Whole),
+            // Malformed: no range.
+            ("bytes=", Range::Whole),
+            ("bytes=,", Range::Whole),
+            ("bytes=-", Range::Whole),
+            ("bytes=4-2", Range::Whole),
+            ("bytes=x-2", Range::Whole),
+            ("bytes=2-x", Range::Whole),
+            ("bytes=+0-1", Range::Whole),
+            ("bytes=0--1", Range::Whole),
+            ("bytes=0 - 1", Range::Whole),
+            ("bytes=0-1,x", Range::Whole),
+            ("lines=0-1", Range::Whole),
+            ("", Range::Whole),
+        ] {
+            assert_eq!(parse_range(range.as_bytes(), 10), expected, "{range}");
         }
-        (Some(first), None) => Range::Part(first, size - 1),
-        (Some(first), Some(last)) => Range::Part(first, last.min(size - 1)),
-        (None, _) => Range::Whole,
+        for (range, expected) in
+            [("-5", Range::Whole), ("-0", Range::None), ("0-", Range::None), ("0-0", Range::None)]
+        {
+            assert_eq!(parse_range(format!("bytes={range}").as_bytes(), 0), expected, "{range}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! All sockets are non-blocking. [`Connection::advance`] does what can be done now and says what to wait for, and the models wait, each in its way.
 
 use crate::{
-    answer::{After, Answer, Desk, Part, Site, Status, refuse},
+    answer::{After, Answer, Desk, Rest, Site, Status, refuse},
     request::{self, LONGEST_HEAD, Method, Parsed},
 };
 use rustix::{
@@ -117,7 +117,7 @@ struct Exchange {
     output: Vec<u8>,
     sent: usize,
     /// What is to be sent after the output.
-    file: Option<Part>,
+    rest: Option<Rest>,
     closing: Option<Closing>,
 }
 
@@ -139,7 +139,7 @@ impl Default for Exchange {
             body: None,
             output: Vec::new(),
             sent: 0,
-            file: None,
+            rest: None,
             closing: None,
         }
     }
@@ -156,7 +156,7 @@ impl Exchange {
     fn reset(&mut self) {
         (self.start, self.end, self.body, self.sent) = (0, 0, None, 0);
         self.output.clear();
-        (self.file, self.closing) = (None, None);
+        (self.rest, self.closing) = (None, None);
     }
 
     /// Answers all requests that are whole, as long as there is room for answers. Returns whether there was one.
@@ -165,7 +165,7 @@ impl Exchange {
         self.is_partial = false;
         while self.start < self.end
             && self.closing.is_none()
-            && self.file.is_none()
+            && self.rest.is_none()
             && self.output.len() - self.sent < ENOUGH
         {
             let bytes = &self.input[self.start..self.end];
@@ -214,7 +214,11 @@ impl Exchange {
             if worker.site.log {
                 log(socket, bytes, method, &answer, &mut worker.desk);
             }
-            self.file = answer.file;
+            if answer.closes && self.closing.is_none() {
+                let more = self.end - self.start > head;
+                self.closing = Some(if more { Closing::Slowly } else { Closing::AtOnce });
+            }
+            self.rest = answer.rest;
             self.start += head;
             self.body = None;
             answered = true;
@@ -227,8 +231,49 @@ impl Exchange {
 
     /// Sends what there is to send, and takes it off `turn`.
     fn send_all(&mut self, socket: BorrowedFd<'_>, turn: &mut usize) -> Sent {
+        loop {
+            match self.send_output(socket, turn) {
+                Sent::All => {}
+                not_all => return not_all,
+            }
+            let sent = match &mut self.rest {
+                None => return Sent::All,
+                Some(_) if *turn == 0 => return Sent::NotAll,
+                Some(Rest::File(part)) => {
+                    let most = part.left.min(*turn as u64) as usize;
+                    sendfile(socket, &part.file, Some(&mut part.at), most)
+                }
+                Some(Rest::Listing(listing)) => match listing.send(&mut self.output) {
+                    Ok(false) => continue,
+                    Ok(true) => {
+                        self.rest = None;
+                        continue;
+                    }
+                    Err(_) => return Sent::Failed, // the client sees that the end is missing
+                },
+            };
+            match sent {
+                Ok(0) => return Sent::Failed, // the file has become shorter than was promised
+                Ok(count) => {
+                    *turn = turn.saturating_sub(count);
+                    if let Some(Rest::File(part)) = &mut self.rest {
+                        part.left -= count as u64;
+                        if part.left == 0 {
+                            self.rest = None;
+                        }
+                    }
+                }
+                Err(Errno::AGAIN) => return Sent::NotAll,
+                Err(Errno::INTR) => {}
+                Err(_) => return Sent::Failed,
+            }
+        }
+    }
+
+    /// Sends what has been written.
+    fn send_output(&mut self, socket: BorrowedFd<'_>, turn: &mut usize) -> Sent {
         while self.sent < self.output.len() {
-            let more = if self.file.is_some() { SendFlags::MORE } else { SendFlags::empty() };
+            let more = if self.rest.is_some() { SendFlags::MORE } else { SendFlags::empty() };
             match send(socket, &self.output[self.sent..], more | SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     self.sent += count;
@@ -241,24 +286,6 @@ impl Exchange {
         }
         self.output.clear();
         self.sent = 0;
-        while let Some(part) = &mut self.file {
-            let most = part.left.min((*turn).max(1) as u64) as usize;
-            match sendfile(socket, &part.file, Some(&mut part.at), most) {
-                Ok(0) => return Sent::Failed, // the file has become shorter than was promised
-                Ok(count) => {
-                    part.left -= count as u64;
-                    *turn = turn.saturating_sub(count);
-                    if part.left == 0 {
-                        self.file = None;
-                    } else if *turn == 0 {
-                        return Sent::NotAll;
-                    }
-                }
-                Err(Errno::AGAIN) => return Sent::NotAll,
-                Err(Errno::INTR) => {}
-                Err(_) => return Sent::Failed,
-            }
-        }
         Sent::All
     }
 
@@ -409,7 +436,11 @@ fn log(socket: BorrowedFd<'_>, bytes: &[u8], method: Method, answer: &Answer, de
     let end = request.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
     // What a client sent must not look like another line, or command a terminal.
     line.extend(request[..end.unwrap_or(request.len())].escape_ascii());
-    let length = if method == Method::Head { 0 } else { answer.length };
-    let _ = writeln!(line, "\" {} {length}", answer.status.code());
+    let _ = write!(line, "\" {} ", answer.status.code());
+    let _ = match answer.length {
+        _ if method == Method::Head => writeln!(line, "0"),
+        Some(length) => writeln!(line, "{length}"),
+        None => writeln!(line, "-"),
+    };
     let _ = std::io::stdout().lock().write_all(&line);
 }

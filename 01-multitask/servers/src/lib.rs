@@ -43,6 +43,7 @@
 
 pub mod answer;
 pub mod asynchronous;
+pub mod conditions;
 pub mod connection;
 pub mod content_type;
 pub mod epoll;

@@ -28,11 +28,53 @@ pub struct Request<'a> {
     /// Whether a body may come that is not read, because nobody knows how long it is, or whether the client sends it at all. Then nothing behind it is read either.
     pub unread_body: bool,
     /// `Range`.
-    pub range: Option<&'a [u8]>,
-    /// `If-Range`.
-    pub if_range: Option<&'a [u8]>,
+    pub range: Field<'a>,
+    /// The conditions under which the answer is to be sent.
+    pub conditions: Conditions<'a>,
+}
+
+/// The conditions of a request; see RFC 9110, section 13.
+#[derive(Debug, Default, PartialEq)]
+pub struct Conditions<'a> {
+    /// The lines of `If-Match`, which together are one list.
+    pub if_match: Vec<&'a [u8]>,
+    /// The lines of `If-None-Match`, which together are one list.
+    pub if_none_match: Vec<&'a [u8]>,
     /// `If-Modified-Since`.
-    pub if_modified_since: Option<&'a [u8]>,
+    pub if_modified_since: Field<'a>,
+    /// `If-Unmodified-Since`.
+    pub if_unmodified_since: Field<'a>,
+    /// `If-Range`.
+    pub if_range: Field<'a>,
+}
+
+/// A header field that has one value, not a list of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// It was not sent.
+    #[default]
+    Absent,
+    /// Its value.
+    Value(&'a [u8]),
+    /// It was sent more than once, so its value is not known.
+    Repeated,
+}
+
+impl<'a> Field<'a> {
+    fn set(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Field::Absent => Field::Value(value),
+            _ => Field::Repeated,
+        };
+    }
+
+    /// Its value, if it has exactly one.
+    pub fn value(self) -> Option<&'a [u8]> {
+        match self {
+            Field::Value(value) => Some(value),
+            _ => None,
+        }
+    }
 }
 
 /// What is asked for.
@@ -106,20 +148,20 @@ fn understand<'a>(head: &httparse::Request<'_, 'a>, length: usize) -> Result<Req
         is_http_1_0,
         body: 0,
         unread_body: false,
-        range: None,
-        if_range: None,
-        if_modified_since: None,
+        range: Field::Absent,
+        conditions: Conditions::default(),
     };
-    let (mut hosts, mut body, mut is_coded, mut only_if_none_match) = (0, None, false, false);
+    let (mut hosts, mut body, mut is_coded) = (0, None, false);
     for field in head.headers.iter() {
         let value = field.value.trim_ascii();
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         // By length first: of the many fields a browser sends, few are of interest.
         match field.name.len() {
             4 if is("Host") => hosts += 1,
-            5 if is("Range") => request.range = Some(value),
+            5 if is("Range") => request.range.set(value),
             6 if is("Expect") => request.unread_body = true,
-            8 if is("If-Range") => request.if_range = Some(value),
+            8 if is("If-Match") => request.conditions.if_match.push(value),
+            8 if is("If-Range") => request.conditions.if_range.set(value),
             10 if is("Connection") => {
                 for word in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     if word.eq_ignore_ascii_case(b"close") {
@@ -129,7 +171,7 @@ fn understand<'a>(head: &httparse::Request<'_, 'a>, length: usize) -> Result<Req
                     }
                 }
             }
-            13 if is("If-None-Match") => only_if_none_match = true,
+            13 if is("If-None-Match") => request.conditions.if_none_match.push(value),
             14 if is("Content-Length") => {
                 let number = number(value).ok_or(Status::BadRequest)?;
                 if body.replace(number).is_some_and(|other| other != number) {
@@ -137,7 +179,8 @@ fn understand<'a>(head: &httparse::Request<'_, 'a>, length: usize) -> Result<Req
                 }
             }
             17 if is("Transfer-Encoding") => is_coded = true,
-            17 if is("If-Modified-Since") => request.if_modified_since = Some(value),
+            17 if is("If-Modified-Since") => request.conditions.if_modified_since.set(value),
+            19 if is("If-Unmodified-Since") => request.conditions.if_unmodified_since.set(value),
             _ => {}
         }
     }
@@ -150,9 +193,6 @@ fn understand<'a>(head: &httparse::Request<'_, 'a>, length: usize) -> Result<Req
     }
     if is_coded || request.unread_body {
         (request.unread_body, request.body, request.keep_alive) = (true, 0, false);
-    }
-    if only_if_none_match {
-        request.if_modified_since = None; // it takes precedence, and no file here has a tag that it could match
     }
     if let Some(path) = absolute(request.target) {
         request.target = path;
@@ -167,7 +207,9 @@ fn absolute(target: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let rest = &target[7..];
-    Some(rest.iter().position(|byte| *byte == b'/').map_or(b"/", |slash| &rest[slash..]))
+    // `http://host?a=/b` has an empty path, which is the root.
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    Some(end.filter(|end| rest[*end] == b'/').map_or(b"/", |slash| &rest[slash..]))
 }
 
 /// A number in decimal digits and nothing else.
@@ -204,8 +246,19 @@ mod tests {
         }
         let request = whole(head);
         assert_eq!((request.length, request.target), (head.len(), &b"/a"[..]));
-        assert_eq!(request.range, Some(&b"bytes=0-1"[..]));
+        assert_eq!(request.range, Field::Value(b"bytes=0-1"));
         assert_eq!(whole(&format!("{head}GET /b")).length, head.len()); // what is behind it is another one's
+    }
+
+    #[test]
+    fn a_field_with_one_value_is_not_sent_twice() {
+        let text = "GET /a HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\nRANGE: bytes=2-3\r\n\
+            If-Match: \"a\"\r\nIf-match: \"b\", \"c\"\r\nIf-Range: \"a\" \r\n\r\n";
+        let request = whole(text);
+        assert_eq!((request.range, request.range.value()), (Field::Repeated, None));
+        assert_eq!(request.conditions.if_range, Field::Value(b"\"a\""));
+        assert_eq!(request.conditions.if_match, [&b"\"a\""[..], b"\"b\", \"c\""]);
+        assert_eq!(request.conditions.if_unmodified_since, Field::Absent);
     }
 
     #[test]
@@ -287,6 +340,8 @@ mod tests {
             ("http://host/a/b", "/a/b"),
             ("HTTP://host:80/", "/"),
             ("http://host", "/"),
+            ("http://host?a=/b", "/"),
+            ("http://host/a?b", "/a?b"),
             ("/http://host/", "/http://host/"),
         ] {
             let text = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -83,6 +83,23 @@ pub fn encode(name: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The query of a target, with its question mark; nothing, if it has none.
+pub fn query(target: &[u8]) -> &[u8] {
+    let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
+    target.iter().position(|byte| *byte == b'?').map_or(b"", |mark| &target[mark..])
+}
+
+/// Appends a query to `out`: as it was sent, but for bytes that have no place in a URL.
+pub fn encode_query(query: &[u8], out: &mut Vec<u8>) {
+    for byte in query {
+        match byte {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => encode(&[*byte], out),
+            0x21..=0x7e => out.push(*byte),
+            _ => encode(&[*byte], out),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +135,21 @@ mod tests {
             ("/a#/..", is("a", false)),
         ] {
             assert_eq!(resolved(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_query_stays_as_it_was_sent() {
+        for (target, expected) in [
+            ("/a", ""),
+            ("/a?", "?"),
+            ("/a?b=c&d=%20?e/#f?g", "?b=c&d=%20?e/"),
+            ("/a#?b", ""),
+            ("/a?\"<你>\r\n", "?%22%3C%E4%BD%A0%3E%0D%0A"),
+        ] {
+            let mut out = Vec::new();
+            encode_query(query(target.as_bytes()), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{target}");
         }
     }
 

@@ -17,11 +17,12 @@ thread_local! {
 
 /// Lends an empty buffer, this thread's own.
 pub(crate) fn with_buffer<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    let mut buffer = BUFFER.take();
+    // In an exit handler the thread's own buffer is gone.
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     buffer.clear();
     let result = f(&mut buffer);
     if buffer.capacity() <= KEEP {
-        BUFFER.set(buffer);
+        let _ = BUFFER.try_with(|place| place.set(buffer));
     }
     result
 }

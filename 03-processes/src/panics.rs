@@ -43,7 +43,7 @@ pub(crate) fn watch(last_words: fn(Panic)) {
             let location = location.clone().unwrap_or_else(|| "unknown".to_owned());
             last_words(Panic { message: text(info.payload()), location });
         }
-        LOCATION.set(location);
+        let _ = LOCATION.try_with(|place| place.replace(location));
         next(info);
     }));
 }
@@ -54,7 +54,14 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Panic> {
         let message = text(payload.as_ref());
         // A payload whose own drop panics must not take the process along.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
-        Panic { message, location: LOCATION.take().unwrap_or_else(|| "unknown".to_owned()) }
+        Panic {
+            message,
+            location: LOCATION
+                .try_with(RefCell::take)
+                .ok()
+                .flatten()
+                .unwrap_or_else(|| "unknown".to_owned()),
+        }
     })
 }
 

@@ -168,7 +168,7 @@ impl<F> Builder<F> {
         if fork::is_fork() {
             return Err(SpawnError::Forked);
         }
-        if sync::is_thread_ending() {
+        if sync::is_thread_ending() || wire::check_thread().is_err() {
             return Err(SpawnError::Exiting);
         }
         let entry =

@@ -144,6 +144,7 @@ thread_local! {
 ///
 /// `TimedOut` at the deadline, or what the kernel says. `OutOfMemory`-like failures on too many open files lose that packet.
 pub(crate) fn receive(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<Option<Packet>> {
+    check_thread().map_err(io::Error::other)?;
     LANDING.with_borrow_mut(|landing| {
         landing.resize(HEADER + INLINE, 0);
         let mut space =
@@ -211,12 +212,22 @@ thread_local! {
     static COMPLAINT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
+/// An error when this thread is past its end, and what it kept for this module is gone: in an exit handler, or while the values of the thread are dropped.
+pub(crate) fn check_thread() -> Result<(), &'static str> {
+    let are_there = LANDING.try_with(|_| ()).is_ok()
+        && OUTGOING.try_with(|_| ()).is_ok()
+        && INCOMING.try_with(|_| ()).is_ok()
+        && COMPLAINT.try_with(|_| ()).is_ok();
+    if are_there { Ok(()) } else { Err(crate::sync::ENDING) }
+}
+
 /// Encodes a value with the descriptors in it.
 ///
 /// # Errors
 ///
 /// The reason as text: the value's own `Serialize` refused, or it has more than [`MAX_DESCRIPTORS`] descriptors.
 pub(crate) fn encode<T: Serialize + ?Sized>(prefix: Vec<u8>, value: &T) -> Result<Packet, String> {
+    check_thread()?;
     // An encoding inside an encoding (a `Serialize` that itself sends) gets a list of its own, and the outer one its own back.
     struct Restore(Option<Vec<OwnedFd>>);
     impl Drop for Restore {
@@ -240,6 +251,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     descriptors: Vec<OwnedFd>,
 ) -> Result<T, String> {
+    check_thread()?;
     struct Restore(Option<Vec<Option<OwnedFd>>>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -354,7 +366,7 @@ impl postcard::ser_flavors::Flavor for Over<'_> {
 
 /// The error as text, with the descriptor's complaint where there is one.
 pub(crate) fn explain(error: postcard::Error) -> String {
-    COMPLAINT.take().unwrap_or_else(|| match error {
+    COMPLAINT.try_with(RefCell::take).ok().flatten().unwrap_or_else(|| match error {
         postcard::Error::SerdeSerCustom => "the value's `Serialize` refused it".to_owned(),
         postcard::Error::SerdeDeCustom => "the value's `Deserialize` refused it".to_owned(),
         other => other.to_string(),
@@ -366,6 +378,7 @@ pub(crate) fn serialize_descriptor<S: serde::Serializer>(
     fd: BorrowedFd<'_>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
+    check_thread().map_err(serde::ser::Error::custom)?;
     let index = OUTGOING.with_borrow_mut(|list| match list {
         None => Err(
             "a descriptor can travel as a process's argument or result or through a pipe, not here"
@@ -395,6 +408,7 @@ pub(crate) fn serialize_descriptor<S: serde::Serializer>(
 pub(crate) fn deserialize_descriptor<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<OwnedFd, D::Error> {
+    check_thread().map_err(serde::de::Error::custom)?;
     let index = <u32 as serde::Deserialize>::deserialize(deserializer)? as usize;
     let taken = INCOMING.with_borrow_mut(|list| list.as_mut()?.get_mut(index)?.take());
     taken.ok_or_else(|| {

@@ -452,3 +452,127 @@ fn many_workers_do_each_task_once() {
         assert!(all == (0..tasks).map(|task| (task, task * task)).collect::<Vec<_>>());
     });
 }
+
+/// An error and what caused it, as a program prints it.
+fn chain(error: &ManagerError) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+#[test]
+fn another_protocol_is_not_taken_for_a_wrong_key() {
+    let _deadline = deadline(60);
+    // What it sends first, and whether it then hangs up.
+    let others: [(&[u8], bool); 9] = [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", false),
+        (b"220 mail.example.org ESMTP\r\n", false),
+        (b"* OK IMAP4rev1\r\n", true),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", true),
+        (b"procmgr2 of a later version, whose greeting is as long", false),
+        (b"p", true),
+        (b"procmgr1 cut off", true),
+        (b"\0", false),
+        (&[0xff; 4096], true),
+    ];
+    for (greeting, hangs_up) in others {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::new(listener.local_addr().unwrap(), KEY).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(greeting).unwrap();
+            if !hangs_up {
+                let _ = stream.read(&mut [0]); // until the client hangs up
+            }
+        });
+        let start = Instant::now();
+        let error = client.queue::<u32>("tasks").unwrap_err();
+        assert!(matches!(error, ManagerError::NotAManager), "{greeting:?}: {error:?}");
+        assert!(chain(&error).contains("not a manager"));
+        assert!(start.elapsed() < Duration::from_secs(4), "seen at once, not at the time-out");
+        server.join().unwrap();
+    }
+    // One that waits for the client to speak first, and a manager that has no room.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Client::new(mute.local_addr().unwrap(), KEY).unwrap();
+    let client = client.connect_timeout(Duration::from_millis(100));
+    let error = client.queue::<u32>("tasks").unwrap_err();
+    assert!(chain(&error).contains("another program listens there"), "{}", chain(&error));
+    let manager = manager().max_connections(1).start().unwrap();
+    let _only = self::client(&manager).queue::<u32>("tasks").unwrap();
+    let error = self::client(&manager).queue::<u32>("tasks").unwrap_err();
+    assert!(chain(&error).contains("no room for another one"), "{}", chain(&error));
+}
+
+#[test]
+fn a_lost_connection_is_described_in_words() {
+    let _deadline = deadline(60);
+    let manager = manager().start().unwrap();
+    let mut waiting = client(&manager).queue::<u32>("tasks").unwrap();
+    let mut idle = client(&manager).queue::<u32>("tasks").unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(move || waiting.get().map(drop).unwrap_err());
+        thread::sleep(Duration::from_millis(50)); // so that it waits; it holds if it does not
+        drop(manager);
+        for error in [waiting.join().unwrap(), idle.put(&1).unwrap_err(), idle.put(&1).unwrap_err()]
+        {
+            let text = chain(&error);
+            assert!(text.contains("the manager closed") || text.contains("was lost"), "{text}");
+        }
+    });
+}
+
+#[test]
+fn a_key_is_needed_on_both_sides() {
+    let error = Client::new("127.0.0.1:1", b"").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    let error = Manager::builder(b"").start().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+}
+
+#[test]
+fn wrong_items_are_taken_one_by_one_and_cost_nothing_else() {
+    let _deadline = deadline(60);
+    let manager = manager().start().unwrap();
+    let mut texts = client(&manager).queue::<Vec<u8>>("results").unwrap();
+    // Cut off, with a byte left over, not UTF-8, empty: none of them is a `(u32, String)`.
+    let wrong: [&[u8]; 5] = [&[5, 9, b'x'], &[1, 1, b'a', 0], &[1, 1, 0xff], &[], &[0xff; 300]];
+    let right = postcard::to_stdvec(&(7u32, "right".to_owned())).unwrap();
+    for item in wrong {
+        texts.put(&item.to_vec()).unwrap();
+        texts.put(&right).unwrap();
+    }
+    let mut results = client(&manager).queue::<(u32, String)>("results").unwrap();
+    for item in wrong {
+        match results.get_timeout(Duration::from_secs(20)) {
+            Err(ManagerError::Decode { bytes, .. }) => assert_eq!(bytes, item),
+            other => panic!("{other:?}"),
+        }
+        let lease = results.get().unwrap();
+        assert_eq!(*lease, (7, "right".to_owned()));
+        lease.acknowledge().unwrap();
+    }
+    assert_eq!(results.count().unwrap(), (0, 0));
+}
+
+#[test]
+fn an_item_whose_decoding_panics_goes_back() {
+    #[derive(Debug)]
+    struct Panics;
+    impl<'de> serde::Deserialize<'de> for Panics {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Panics, D::Error> {
+            panic!("while it is decoded")
+        }
+    }
+    let _deadline = deadline(60);
+    let manager = manager().start().unwrap();
+    let mut numbers = client(&manager).queue::<u32>("tasks").unwrap();
+    numbers.put(&5).unwrap();
+    let mut queue = client(&manager).queue::<Panics>("tasks").unwrap();
+    let get = std::panic::AssertUnwindSafe(|| queue.get().map(drop));
+    assert!(std::panic::catch_unwind(get).is_err());
+    assert_eq!(numbers.count().unwrap(), (1, 0), "it is on lease to nobody");
+    assert_eq!(numbers.get().unwrap().acknowledge().unwrap(), 5);
+    assert_eq!(queue.count().unwrap(), (0, 0), "and the connection is as good as before");
+}

@@ -7,6 +7,8 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::checked::Checked;
+
 /// Larger buffers are not kept for the next item.
 const KEEP: usize = 1 << 20;
 
@@ -83,12 +85,26 @@ impl Flavor for Appender<'_> {
     }
 }
 
-/// Appends the value's encoding.
-pub(crate) fn encode<T: Serialize>(value: &T, to: &mut Vec<u8>) -> postcard::Result<()> {
-    postcard::serialize_with_flavor(value, Appender(to))
+/// Encodes the value to where the flavor says. All encodings go through this.
+#[inline]
+pub(crate) fn encode_to<T: Serialize + ?Sized, F: Flavor>(
+    value: &T,
+    output: F,
+) -> postcard::Result<F::Output> {
+    let mut serializer = postcard::Serializer { output };
+    value.serialize(Checked(&mut serializer))?;
+    serializer.output.finalize()
 }
 
-/// The value that `bytes`, all of them, encode.
+/// Appends the value's encoding.
+#[inline]
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) -> postcard::Result<()> {
+    encode_to(value, Appender(to))
+}
+
+/// The value that `bytes`, all of them, encode. All decodings go through this: bytes that are left over are an error, for they mean that the
+/// value is another one than was encoded.
+#[inline]
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<T> {
     let mut deserializer = postcard::Deserializer::from_bytes(bytes);
     let value = T::deserialize(&mut deserializer)?;

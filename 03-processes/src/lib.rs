@@ -78,6 +78,7 @@
 #![deny(unsafe_code)]
 
 mod arena;
+mod checked;
 mod codec;
 mod constructor;
 pub mod copy;
@@ -86,6 +87,7 @@ mod executable;
 mod fork;
 mod futex;
 mod init;
+mod limits;
 pub mod manager;
 mod mapping;
 mod panics;
@@ -99,6 +101,7 @@ pub mod ring;
 mod robust;
 mod sync;
 mod threads;
+mod transit;
 mod wire;
 
 #[doc(hidden)]

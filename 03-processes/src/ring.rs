@@ -514,14 +514,17 @@ struct Wire {
 }
 
 impl Shared {
-    fn export(&self) -> Wire {
-        let bell = |bell: &Option<Doorbell>| bell.as_ref().map(|bell| bell.range.export());
-        Wire {
-            range: self.range.export(),
+    fn export<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bell = |bell: &Option<Doorbell>| {
+            bell.as_ref().map(|bell| arena::export(&bell.range)).transpose()
+        };
+        let wire = Wire {
+            range: arena::export(&self.range)?,
             capacity: self.capacity as u64,
-            data: bell(&self.data),
-            space: bell(&self.space),
-        }
+            data: bell(&self.data)?,
+            space: bell(&self.space)?,
+        };
+        wire.serialize(serializer)
     }
 
     fn import<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Shared, D::Error> {
@@ -541,7 +544,7 @@ impl Shared {
 /// Encoding gives the end away: use it in the other process only.
 impl Serialize for Sender {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.shared.export().serialize(serializer)
+        self.shared.export(serializer)
     }
 }
 
@@ -554,7 +557,7 @@ impl<'de> Deserialize<'de> for Sender {
 /// Encoding gives the end away: use it in the other process only.
 impl Serialize for Receiver {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.shared.export().serialize(serializer)
+        self.shared.export(serializer)
     }
 }
 
@@ -566,7 +569,7 @@ impl<'de> Deserialize<'de> for Receiver {
 
 impl Serialize for Doorbell {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.range.export().serialize(serializer)
+        arena::export(&self.range)?.serialize(serializer)
     }
 }
 

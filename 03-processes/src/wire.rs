@@ -25,6 +25,10 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::arena::Range;
+use crate::transit::{self, Carrier, Encoding};
+use crate::{codec, limits};
+
 /// Bytes of a packet that travel in the message itself.
 ///
 /// Large enough that a large packet weighs in the socket's buffer (about six of them fill it), so that senders of large values are held back too.
@@ -33,8 +37,11 @@ const INLINE: usize = 32 * 1024;
 /// The length of the whole packet, before its bytes.
 const HEADER: usize = size_of::<u64>();
 
-/// Descriptors one packet can carry: the kernel's limit is 253, and one may be needed for the bytes.
+/// Descriptors one value can have. A packet carries up to two more: one for bytes, and one that holds shared memory.
 pub(crate) const MAX_DESCRIPTORS: usize = 250;
+
+/// Descriptors the kernel puts into one message (`SCM_MAX_FD`).
+const MAX_RIGHTS: usize = 253;
 
 /// Bytes, and the descriptors that belong to them.
 #[derive(Debug, Default)]
@@ -85,7 +92,7 @@ pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Resu
 ///
 /// # Errors
 ///
-/// `BrokenPipe` when the other end is gone, `TimedOut`, or what the kernel says (no memory, too many descriptors in flight).
+/// `BrokenPipe` when the other end is gone, `TimedOut`, `FileTooLarge` (the limit on file sizes), or what the kernel says (no memory, too many descriptors open or in flight).
 pub(crate) fn send(socket: BorrowedFd<'_>, packet: &Packet, deadline: Deadline) -> io::Result<()> {
     let total = packet.bytes.len();
     let (head, tail) = packet.bytes.split_at(total.min(INLINE));
@@ -97,8 +104,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, packet: &Packet, deadline: Deadline) 
 
     let length = (total as u64).to_le_bytes();
     let parts = [IoSlice::new(&length), IoSlice::new(head)];
-    let mut space =
-        [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS + 1))];
+    let mut space = [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(MAX_RIGHTS))];
     loop {
         let mut control =
             SendAncillaryBuffer::new(if rights.is_empty() { &mut [] } else { &mut space });
@@ -126,6 +132,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, packet: &Packet, deadline: Deadline) 
 
 /// An anonymous file in memory with these bytes, read from its start.
 fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+    limits::check_file_size(bytes.len() as u64)?;
     let mut file =
         File::from(rustix::fs::memfd_create(c"packet", rustix::fs::MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
@@ -138,31 +145,66 @@ thread_local! {
     static LANDING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Waits for a packet and looks at it, so that it is not received before there is room for its descriptors; `false` when the other end
+/// is gone and everything it sent has been received.
+///
+/// # Errors
+///
+/// `TimedOut`; `QuotaExceeded` when too many descriptors are open; or what the kernel says.
+fn look(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<bool> {
+    let wait = if deadline.is_some() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
+    let mut header = [0; HEADER];
+    let mut space = [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(MAX_RIGHTS))];
+    // A look gives this process the descriptors as well. They are closed at the end.
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::PEEK | RecvFlags::CMSG_CLOEXEC | wait;
+    loop {
+        match recvmsg(socket, &mut [IoSliceMut::new(&mut header)], &mut control, flags) {
+            // Cut off for another reason, it is received as it is: that will not change.
+            Ok(message) if message.flags.contains(ReturnFlags::CTRUNC) => {
+                return match rustix::io::fcntl_dupfd_cloexec(socket, 0) {
+                    Err(Errno::MFILE) => Err(io::Error::new(
+                        io::ErrorKind::QuotaExceeded,
+                        "too many open files: the message waits until there is room for its descriptors",
+                    )),
+                    _ => Ok(true),
+                };
+            }
+            Ok(message) => return Ok(message.bytes > 0),
+            // The other end closed before it read all we sent. That is said once; what it sent before comes after it, then the end.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
+            Err(Errno::AGAIN) => {
+                let mut fds = [PollFd::new(&socket, PollFlags::IN)];
+                if poll_until(&mut fds, deadline)? == 0 {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Receives one packet; `None` when the other end is gone and everything it sent has been received.
 ///
 /// # Errors
 ///
-/// `TimedOut` at the deadline, or what the kernel says. `OutOfMemory`-like failures on too many open files lose that packet.
+/// `TimedOut` at the deadline; `QuotaExceeded` when too many descriptors are open for those of the packet, which can be received when some
+/// have been closed; or what the kernel says.
 pub(crate) fn receive(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<Option<Packet>> {
     check_thread().map_err(io::Error::other)?;
     LANDING.with_borrow_mut(|landing| {
         landing.resize(HEADER + INLINE, 0);
-        let mut space =
-            [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS + 1))];
+        let mut space = [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(MAX_RIGHTS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC
-            | if deadline.is_some() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
         let message = loop {
+            if !look(socket, deadline)? {
+                return Ok(None);
+            }
             match recvmsg(socket, &mut [IoSliceMut::new(landing)], &mut control, flags) {
                 Ok(message) => break message,
-                // The other end closed before it read all we sent. That is said once; what it sent before comes after it, then the end.
-                Err(Errno::INTR | Errno::CONNRESET) => {}
-                Err(Errno::AGAIN) => {
-                    let mut fds = [PollFd::new(&socket, PollFlags::IN)];
-                    if poll_until(&mut fds, deadline)? == 0 {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                }
+                // Somebody else has received the packet meanwhile.
+                Err(Errno::INTR | Errno::AGAIN | Errno::CONNRESET) => {}
                 Err(error) => return Err(error.into()),
             }
         };
@@ -177,7 +219,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<
         }
         if message.flags.contains(ReturnFlags::CTRUNC) {
             return Err(io::Error::other(
-                "a message's descriptors could not be received: too many open files",
+                "a message's descriptors were lost: the system did not hand over all of them",
             ));
         }
         let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed packet");
@@ -236,9 +278,16 @@ pub(crate) fn encode<T: Serialize + ?Sized>(prefix: Vec<u8>, value: &T) -> Resul
         }
     }
     let _restore = Restore(OUTGOING.replace(Some(Vec::new())));
-    COMPLAINT.take();
-    let bytes = postcard::to_extend(value, prefix).map_err(explain)?;
-    let descriptors = OUTGOING.take().unwrap_or_default();
+    let encoding = Encoding::begin(Carrier::Packet);
+    let mut bytes = prefix;
+    codec::encode(value, &mut bytes).map_err(explain)?;
+    let mut descriptors = OUTGOING.take().unwrap_or_default();
+    let ranges = encoding.into_ranges();
+    if !ranges.is_empty() {
+        // After those of the value, which are known by their positions: kept until the value is decoded.
+        let hold = Range::hold_by_descriptor(&ranges).map_err(|error| error.to_string())?;
+        descriptors.push(hold);
+    }
     Ok(Packet { bytes, descriptors })
 }
 
@@ -259,8 +308,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
         }
     }
     let _restore = Restore(INCOMING.replace(Some(descriptors.into_iter().map(Some).collect())));
-    COMPLAINT.take();
-    postcard::from_bytes(bytes).map_err(explain)
+    codec::decode(bytes).map_err(explain)
 }
 
 /// Encodes a value without descriptors onto the end of a vector; after an error the vector holds a part of it.
@@ -280,11 +328,7 @@ pub(crate) fn encode_at<T: Serialize + ?Sized>(
     bytes: &mut Vec<u8>,
     at: usize,
 ) -> Result<usize, String> {
-    let mut serializer = postcard::Serializer { output: Over { bytes, at } };
-    match value.serialize(&mut serializer) {
-        Ok(()) => Ok(serializer.output.at),
-        Err(error) => Err(explain(error)),
-    }
+    codec::encode_to(value, Over { bytes, at }).map_err(explain)
 }
 
 /// Encodes a value without descriptors.
@@ -364,13 +408,27 @@ impl postcard::ser_flavors::Flavor for Over<'_> {
     }
 }
 
-/// The error as text, with the descriptor's complaint where there is one.
+/// Keeps what is wrong with a value for [`explain`].
+pub(crate) fn complain(reason: String) {
+    let _ = COMPLAINT.try_with(|complaint| complaint.replace(Some(reason)));
+}
+
+/// The error as text, with what was complained of where the error itself does not say it.
+#[cold]
 pub(crate) fn explain(error: postcard::Error) -> String {
-    COMPLAINT.try_with(RefCell::take).ok().flatten().unwrap_or_else(|| match error {
-        postcard::Error::SerdeSerCustom => "the value's `Serialize` refused it".to_owned(),
-        postcard::Error::SerdeDeCustom => "the value's `Deserialize` refused it".to_owned(),
+    let complaint = COMPLAINT.try_with(RefCell::take).ok().flatten();
+    match error {
+        postcard::Error::SerdeSerCustom => {
+            complaint.unwrap_or_else(|| "the value's `Serialize` refused it".to_owned())
+        }
+        postcard::Error::SerdeDeCustom => {
+            complaint.unwrap_or_else(|| "the value's `Deserialize` refused it".to_owned())
+        }
+        postcard::Error::DeserializeBadEncoding => {
+            "the bytes are not the encoding of such a value: some are left over".to_owned()
+        }
         other => other.to_string(),
-    })
+    }
 }
 
 /// Encodes a descriptor: puts a duplicate of it on the list, and its index in the bytes.
@@ -380,10 +438,11 @@ pub(crate) fn serialize_descriptor<S: serde::Serializer>(
 ) -> Result<S::Ok, S::Error> {
     check_thread().map_err(serde::ser::Error::custom)?;
     let index = OUTGOING.with_borrow_mut(|list| match list {
-        None => Err(
+        _ if !transit::takes_descriptors() => Err(
             "a descriptor can travel as a process's argument or result or through a pipe, not here"
                 .to_owned(),
         ),
+        None => unreachable!("a packet is being encoded"),
         Some(list) if list.len() >= MAX_DESCRIPTORS => {
             Err(format!("more than {MAX_DESCRIPTORS} descriptors in a value"))
         }
@@ -398,7 +457,7 @@ pub(crate) fn serialize_descriptor<S: serde::Serializer>(
     match index {
         Ok(index) => serializer.serialize_u32(index),
         Err(complaint) => {
-            COMPLAINT.set(Some(complaint.clone()));
+            complain(complaint.clone());
             Err(serde::ser::Error::custom(complaint))
         }
     }
@@ -413,7 +472,7 @@ pub(crate) fn deserialize_descriptor<'de, D: serde::Deserializer<'de>>(
     let taken = INCOMING.with_borrow_mut(|list| list.as_mut()?.get_mut(index)?.take());
     taken.ok_or_else(|| {
         let complaint = "the message came without this descriptor";
-        COMPLAINT.set(Some(complaint.to_owned()));
+        complain(complaint.to_owned());
         serde::de::Error::custom(complaint)
     })
 }

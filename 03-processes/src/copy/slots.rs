@@ -144,7 +144,7 @@ impl Slot {
 
 impl Serialize for Slots {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.range.export(), self.count).serialize(serializer)
+        (arena::export(&self.range)?, self.count).serialize(serializer)
     }
 }
 

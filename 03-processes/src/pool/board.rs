@@ -305,7 +305,7 @@ impl<'a> Iterator for Records<'a> {
 
 impl Serialize for Board {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.range.export().serialize(serializer)
+        arena::export(&self.range)?.serialize(serializer)
     }
 }
 

@@ -253,7 +253,7 @@ fn footprint(len: usize) -> u64 {
 impl ByteQueue {
     /// A new queue for at most `capacity` items (zero: any number), each of at most `max_len` bytes.
     pub(super) fn create(capacity: u64, max_len: u64) -> io::Result<ByteQueue> {
-        let queue = ByteQueue::at(Range::create(RANGE_LEN)?)?;
+        let queue = ByteQueue::at(Range::create_split(RANGE_LEN)?)?;
         let control = queue.control();
         control.put_lock.initialise()?;
         control.get_lock.initialise()?;

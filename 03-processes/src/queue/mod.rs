@@ -29,8 +29,14 @@
 //! # What is not
 //!
 //! - A process *stopped* (`SIGSTOP`) in the middle of a put or a get makes the others wait until it goes on or dies.
-//! - A queue lives as long as any process holds it. A handle inside a message that nobody has decoded yet is kept alive by the
-//!   process that encoded it; when that one ends first, decoding it fails, and [`get`](Queue::get) says [`GetError::Gone`].
+//! - A queue lives as long as any process holds it. A handle that is encoded and not yet decoded keeps it too:
+//!   - in a queue's item, a task's argument or result, a manager's item, or bytes that the program makes with a serializer of its own, until the
+//!     first decoding or until the process that encoded it ends. When that process ends first and nobody else holds the queue,
+//!     decoding fails: [`get`](Queue::get) returns [`GetError::Gone`]. An item that is dropped with its queue keeps what is in it until the
+//!     process that put it ends.
+//!   - in a message of a [pipe](crate::pipe), an argument or a result of a process, until that is decoded or dropped, even if its sender has ended.
+//!
+//!   A second decoding of the same bytes works as long as anybody holds the queue. What could not be put or sent keeps nothing.
 //! - A handle's numbers are a name, not a capability: all processes of one tree trust each other.
 //! - Items cost memory, shared among all: what is in the queue, rounded up to at most four times that, and after a burst up to
 //!   32 MiB until the queue is dropped. What a burst took beyond that is given back when a getter next waits in vain.
@@ -60,6 +66,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::arena::{self, Range, RangeId};
 use crate::codec;
 use crate::fork;
+use crate::transit::{Carrier, Encoding};
 use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
 
 /// Why an item was not put. The queue is as it was before.
@@ -320,8 +327,11 @@ impl<T: Serialize + 'static> Queue<T> {
             return self.put_bytes(bytes, wait);
         }
         codec::with_buffer(|buffer| {
+            let encoding = Encoding::begin(Carrier::Memory);
             codec::encode(item, buffer).map_err(PutError::Encode)?;
-            self.put_bytes(buffer, wait)
+            self.put_bytes(buffer, wait)?;
+            encoding.passed_on();
+            Ok(())
         })
     }
 
@@ -437,7 +447,8 @@ fn fingerprint<T>() -> u64 {
 
 impl<T> Serialize for Queue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Wire { range: self.inner.range().export(), items: fingerprint::<T>() }.serialize(serializer)
+        let range = arena::export(self.inner.range())?;
+        Wire { range, items: fingerprint::<T>() }.serialize(serializer)
     }
 }
 

@@ -121,7 +121,7 @@ impl Orders {
 
     fn start(mut self) -> Child {
         let ledger = Ledger::new();
-        self.ledger = ledger.range.export();
+        self.ledger = ledger.range.export().unwrap();
         let orders: String = postcard::to_allocvec(&self)
             .unwrap()
             .iter()

@@ -1,0 +1,24 @@
+//! Limits of the system that have to be looked at before they are reached.
+
+use std::io;
+
+use rustix::process::{Resource, getrlimit};
+
+/// Refuses to make a file (shared memory is one) `len` bytes long if the process's limit on file sizes forbids it.
+///
+/// The kernel would refuse as well, but it would also send `SIGXFSZ`, which ends the program.
+///
+/// # Errors
+///
+/// `FileTooLarge`, with the limit in the message.
+pub(crate) fn check_file_size(len: u64) -> io::Result<()> {
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if len > limit => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!(
+                "{len} bytes of shared memory are more than the limit on file sizes of {limit} bytes (`ulimit -f`)"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}

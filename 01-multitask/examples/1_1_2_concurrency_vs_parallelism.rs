@@ -1,8 +1,10 @@
 //! 1.1.2 · 并发与并行 · Concurrency against parallelism: how many are under way, and how many run at this instant.
 //!
-//! Python: concurrent is more tasks than cores, interleaved; parallel is several at the same instant.
-//! Rust: both are counted, for the same tasks on one core and on all. All are in progress the whole time; on one core
-//! one of them runs, on `n` cores up to `n` do. The CPU time stays roughly the same; parallelism saves wall-clock time.
+//! Python: concurrent is more tasks than cores, interleaved; parallel is several at the same
+//! instant.
+//! Rust: both are counted, for the same tasks on one core and on all. All are in progress the whole
+//! time; on one core one of them runs, on `n` cores up to `n` do. The CPU time stays roughly the
+//! same; parallelism saves wall-clock time.
 //!
 //! Run: `cargo run --example 1_1_2_concurrency_vs_parallelism`, with `--release` for figures that count (a picture: `TIMELINE=x.svg` before it)
 //! Notes: `notes/en/01-multitask.md#concurrency` · `notes/zh-CN/01-multitask.md#concurrency`

@@ -1,8 +1,10 @@
 //! 1.1.3 · 计算密集型 · CPU-bound work: counting primes in five ways, and which of them gains.
 //!
-//! Python: use processes, because the GIL of CPython's default build lets one thread at a time run bytecode.
-//! Rust: threads do it, at most as many times faster as there are cores. Processes gain as well, minus the cost of starting
-//! them; async tasks on one thread gain nothing, since there is nothing to wait for. The last line is derived from this machine's figures, and changes when they do.
+//! Python: use processes, because the GIL of CPython's default build lets one thread at a time run
+//! bytecode.
+//! Rust: threads do it, at most as many times faster as there are cores. Processes gain as well,
+//! minus the cost of starting them; async tasks on one thread gain nothing, since there is nothing
+//! to wait for. The last line is derived from this machine's figures, and changes when they do.
 //!
 //! Run: `cargo run --example 1_1_3_cpu_bound`, with `--release` for figures that count (ten times the work: `TICK_MS=1000` before it)
 //! Notes: `notes/en/01-multitask.md#cpu-bound` · `notes/zh-CN/01-multitask.md#cpu-bound`

@@ -1,8 +1,10 @@
 //! 1.1.4 · IO 密集型 · IO-bound work: a hundred requests in four ways, and which of them to choose.
 //!
 //! Python: use threads or coroutines: the interpreter lock is released while one waits.
-//! Rust: the same, without the lock. One way asks one request after the other; the other three wait for a hundred answers
-//! at once. They differ in what one waiting unit costs: a process costs the most, a task the least. The last line is derived from this machine's figures, and changes when they do.
+//! Rust: the same, without the lock. One way asks one request after the other; the other three wait
+//! for a hundred answers at once. They differ in what one waiting unit costs: a process costs the
+//! most, a task the least. The last line is derived from this machine's figures, and changes when
+//! they do.
 //!
 //! Run: `cargo run --example 1_1_4_io_bound`, with `--release` for figures that count (a quarter of a minute: one after the other takes a hundred ticks)
 //! Notes: `notes/en/01-multitask.md#io-bound` · `notes/zh-CN/01-multitask.md#io-bound`

@@ -1,11 +1,13 @@
 //! 28.10.1 · 资源竞争 · A race: load, then store, and what happened in between is lost.
 //!
-//! Python: `sum += 1` in two threads is three steps. CPython with its GIL, since 3.10, switches threads only at
-//! calls and at the end of a loop's round, so this alone loses nothing; with a call between read and write, in
-//! older versions and in free-threaded builds it loses updates. The language guarantees neither.
-//! Rust: the naive version does not compile; the first lines below are the compiler's error. Safe Rust has no *data*
-//! races. It can have race conditions: here an atomic is read, and written later. That loses
-//! updates on every run, on one core as well: in 100 of the rounds both threads load before either one stores.
+//! Python: `sum += 1` in two threads is three steps. CPython with its GIL, since 3.10, switches
+//! threads only at calls and at the end of a loop's round, so this alone loses nothing; with a call
+//! between read and write, in older versions and in free-threaded builds it loses updates. The
+//! language guarantees neither.
+//! Rust: the naive version does not compile; the first lines below are the compiler's error. Safe
+//! Rust has no *data* races. It can have race conditions: here an atomic is read, and written
+//! later. That loses updates on every run, on one core as well: in 100 of the rounds both threads
+//! load before either one stores.
 //!
 //! Run: `cargo run --example 28_10_1_race` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#race` · `notes/zh-CN/02-threads.md#race`

@@ -1,10 +1,11 @@
 //! 28.11.1 · 细粒度锁 · The lock inside the loop: still one thread at a time, and every round pays for the lock.
 //!
 //! Python: `acquire` and `release` in each round.
-//! Rust: the same, and what it costs: locking 100,000 times costs more than locking once, and if all
-//! the work is under the lock, nothing is gained. The two need not alternate: std's mutex is unfair. A fine-grained lock
-//! pays off when each round also has work outside the lock, as the slow rounds at the end show in the picture. For one
-//! number an atomic is the right tool. Not sharing costs least: one sum per thread, added up at the end.
+//! Rust: the same, and what it costs: locking 100,000 times costs more than locking once, and if
+//! all the work is under the lock, nothing is gained. The two need not alternate: std's mutex is
+//! unfair. A fine-grained lock pays off when each round also has work outside the lock, as the slow
+//! rounds at the end show in the picture. For one number an atomic is the right tool. Not sharing
+//! costs least: one sum per thread, added up at the end.
 //!
 //! Run: `cargo run --example 28_11_1_fine_grained_mutex` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#fine-grained` · `notes/zh-CN/02-threads.md#fine-grained`

@@ -1,7 +1,8 @@
 //! 28.11 · 互斥锁 · Mutex: the lock owns the number, so no update is lost.
 //!
 //! Python: a `threading.Lock` beside a global; only discipline ties the two together.
-//! Rust: the number is inside the lock. While threads share it, the guard is the only way to the number.
+//! Rust: the number is inside the lock. While threads share it, the guard is the only way to the
+//! number.
 //!
 //! Run: `cargo run --example 28_11_mutex` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#mutex` · `notes/zh-CN/02-threads.md#mutex`

@@ -1,9 +1,10 @@
 //! 008 · 进程池中的队列 · A queue for the tasks of a pool: it is handed over like any other argument.
 //!
-//! Python: "Queue objects should only be shared between processes through inheritance" (for a pool, its `initializer`);
-//! as an argument of a task only a `Manager().Queue()`, a queue in a third process, is possible.
-//! Rust: a queue is a place in memory that all processes of the tree share, and its handle a few numbers. They can travel as an argument,
-//! or inside a message of another queue.
+//! Python: "Queue objects should only be shared between processes through inheritance" (for a pool,
+//! its `initializer`); as an argument of a task only a `Manager().Queue()`, a queue in a third
+//! process, is possible.
+//! Rust: a queue is a place in memory that all processes of the tree share, and its handle a few
+//! numbers. They can travel as an argument, or inside a message of another queue.
 //!
 //! Run: `cargo run --example 008_pool_queue` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#pool` · `notes/zh-CN/03-processes.md#pool`

@@ -1,8 +1,9 @@
 //! 1.4.1 · 几个进程 · Five processes: join all of them, not only the last.
 //!
-//! Python: starts five in a loop and joins `p`, which is the last one: the others may still run. At its end, the main
-//! process waits for them.
-//! Rust: the same mistake can be made, and leaves four alive; when `main` ends, they are killed. Keep all handles, join all.
+//! Python: starts five in a loop and joins `p`, which is the last one: the others may still run. At
+//! its end, the main process waits for them.
+//! Rust: the same mistake can be made, and leaves four alive; when `main` ends, they are killed.
+//! Keep all handles, join all.
 //!
 //! Run: `cargo run --example 1_4_1_few_processes` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#many` · `notes/zh-CN/03-processes.md#many`

@@ -1,8 +1,9 @@
 //! 1.4.4 · 管道 · A pipe with two typed ends: the reader ends when the other end is gone.
 //!
-//! Python: `Pipe()` sends any object. After a fork each process holds both ends, so the reader gets no end of file unless
-//! each side closes the end it does not use; the notes' reader loops forever.
-//! Rust: each direction has a type. An end that is sent to a child is no longer open in the parent, so the end of file comes.
+//! Python: `Pipe()` sends any object. After a fork each process holds both ends, so the reader gets
+//! no end of file unless each side closes the end it does not use; the notes' reader loops forever.
+//! Rust: each direction has a type. An end that is sent to a child is no longer open in the parent,
+//! so the end of file comes.
 //!
 //! Run: `cargo run --example 1_4_4_pipe` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#pipe` · `notes/zh-CN/03-processes.md#pipe`

@@ -47,7 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("its parent is killed");
     middle.kill()?;
     let _ = middle.join();
-    // Nobody but the clock has the other end of the pipe: the end of the file comes when it is gone.
+    // Nobody but the clock has the other end of the pipe: the end of the file comes when it is
+    // gone.
     let end = loop {
         match ticks.recv() {
             Ok(_) => {} // it ticked until now

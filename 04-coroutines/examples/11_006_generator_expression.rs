@@ -1,9 +1,10 @@
 //! 11.006 · 生成器表达式 · Lazy and eager: `map` only says what is to be done, `collect` does it.
 //!
 //! Python: `(f(x) for x in xs)` is a generator, `[f(x) for x in xs]` a list.
-//! Rust: the first is `xs.iter().map(f)`, the second `xs.iter().map(f).collect()`. Nothing runs before it is asked for; then
-//! each item goes through all the steps before the next one begins. A `map` that is never driven does nothing at all, and the
-//! compiler warns of it. (An array's own `map` is eager.)
+//! Rust: the first is `xs.iter().map(f)`, the second `xs.iter().map(f).collect()`. Nothing runs
+//! before it is asked for; then each item goes through all the steps before the next one begins. A
+//! `map` that is never driven does nothing at all, and the compiler warns of it. (An array's own
+//! `map` is eager.)
 //!
 //! Run: `cargo run --example 11_006_generator_expression`
 //! Notes: `notes/en/04-coroutines.md#lazy` · `notes/zh-CN/04-coroutines.md#lazy`

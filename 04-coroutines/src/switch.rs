@@ -1,21 +1,25 @@
 //! Coroutines with stacks of their own that switch to each other, as `greenlet` has them for Python.
 //!
-//! A [`Hub`] owns some coroutines and the values of one type that go between them. The main program switches to one of them;
-//! that one switches to another, from however deep in its calls, or back to main; whoever is switched to goes on where it
-//! was, and gets the value. Main gets it back at the latest when a coroutine returns.
+//! A [`Hub`] owns some coroutines and the values of one type that go between them. The main program
+//! switches to one of them; that one switches to another, from however deep in its calls, or back
+//! to main; whoever is switched to goes on where it was, and gets the value. Main gets it back at
+//! the latest when a coroutine returns.
 //!
-//! The switching of stacks is done by `corosensei`, whose coroutines know only resume and yield. Here a coroutine yields
-//! to the hub *where to go*, and the hub resumes that one: a switch costs one yield, one resume, and finding the target.
+//! The switching of stacks is done by `corosensei`, whose coroutines know only resume and yield.
+//! Here a coroutine yields to the hub *where to go*, and the hub resumes that one: a switch costs
+//! one yield, one resume, and finding the target.
 //!
 //! Nothing here is undefined, whatever one does:
 //!
-//! - Switching to one that has ended, to oneself, to one without a function, or to another hub's is an error.
+//! - Switching to one that has ended, to oneself, to one without a function, or to another hub's is
+//!   an error.
 //! - A coroutine that panics has ended; main hears of it, and can still switch to the others.
-//! - One that is dropped half-way, with its hub or by [`Hub::cancel`], is unwound: what is on its stack is dropped.
-//!   Destructors that want to switch meanwhile get an error.
+//! - One that is dropped half-way, with its hub or by [`Hub::cancel`], is unwound: what is on its
+//!   stack is dropped. Destructors that want to switch meanwhile get an error.
 //!
-//! A stack is 1 MiB of address space, of which the kernel provides the pages that are touched; below it
-//! is a page that nobody may touch, so a stack that overflows ends the program with SIGSEGV.
+//! A stack is 1 MiB of address space, of which the kernel provides the pages that are touched;
+//! below it is a page that nobody may touch, so a stack that overflows ends the program with
+//! SIGSEGV.
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::{
@@ -50,7 +54,8 @@ pub enum SwitchError {
     Running,
     /// It had ended before.
     Ended,
-    /// From main: a coroutine panicked, which ended it. Not necessarily the one that main switched to.
+    /// From main: a coroutine panicked, which ended it. Not necessarily the one that main switched
+    /// to.
     Panicked {
         /// Which one.
         id: Id,
@@ -82,15 +87,16 @@ impl fmt::Display for SwitchError {
 
 impl std::error::Error for SwitchError {}
 
-/// A coroutine that can go on. It yields the one to go on with, or none for main. Values go by way of [`Shared::value`]: to
-/// hand over what fits a register costs least.
+/// A coroutine that can go on. It yields the one to go on with, or none for main. Values go by way
+/// of [`Shared::value`]: to hand over what fits a register costs least.
 struct Stack {
     index: usize,
     coroutine: Coroutine<(), Next, ()>,
 }
 type Next = Option<Box<Stack>>;
 
-/// How far a coroutine is. It has a stack from its definition until its end; while it runs, the hub's loop holds that.
+/// How far a coroutine is. It has a stack from its definition until its end; while it runs, the
+/// hub's loop holds that.
 enum State {
     Undefined,
     Suspended(Box<Stack>),
@@ -110,8 +116,8 @@ impl State {
     }
 }
 
-/// The states of all coroutines, by index. The first ones are in the hub itself: a switch waits for the memory on its way to the stack, and that is
-/// one place less.
+/// The states of all coroutines, by index. The first ones are in the hub itself: a switch waits for
+/// the memory on its way to the stack, and that is one place less.
 struct States {
     first: [Cell<State>; States::FIRST],
     more: RefCell<Vec<Cell<State>>>,
@@ -135,7 +141,8 @@ impl States {
         index
     }
 
-    /// Sets the state of a coroutine and gives the one it had. Dropping that is the caller's: a coroutine that is dropped may look here itself.
+    /// Sets the state of a coroutine and gives the one it had. Dropping that is the caller's: a
+    /// coroutine that is dropped may look here itself.
     #[inline]
     fn replace(&self, index: usize, state: State) -> State {
         match self.first.get(index) {
@@ -235,7 +242,8 @@ impl<V> Shared<V> {
         self.value.take().expect("whoever switches leaves a value")
     }
 
-    /// Runs coroutine after coroutine, each as the one before it said, until one says main. A panic in one comes out of here.
+    /// Runs coroutine after coroutine, each as the one before it said, until one says main. A panic
+    /// in one comes out of here.
     fn run(&self, mut stack: Box<Stack>) {
         loop {
             let (step, index) = (stack.coroutine.resume(()), stack.index);
@@ -261,10 +269,10 @@ impl<V> Shared<V> {
     }
 }
 
-/// How many different offsets stacks begin at. All stacks begin at the same offset in a page, so coroutines with the same
-/// code would keep the same variables at the same offsets. That costs over half as much time again (measured), most
-/// likely by 4K aliasing: the processor compares the low 12 bits of addresses first, and takes a load from one stack to
-/// depend on a store to the other.
+/// How many different offsets stacks begin at. All stacks begin at the same offset in a page, so
+/// coroutines with the same code would keep the same variables at the same offsets. That costs over
+/// half as much time again (measured), most likely by 4K aliasing: the processor compares the low
+/// 12 bits of addresses first, and takes a load from one stack to depend on a store to the other.
 const OFFSETS: usize = 8;
 
 /// Runs `body` some steps further down the stack.
@@ -339,13 +347,14 @@ impl<V> Hub<V> {
         self.shared.reserve()
     }
 
-    /// Says what the coroutine is to do. It begins at the first switch to it, whose value `body` is given; what `body`
-    /// returns goes to main.
+    /// Says what the coroutine is to do. It begins at the first switch to it, whose value `body` is
+    /// given; what `body` returns goes to main.
     ///
     /// # Errors
     ///
-    /// [`Foreign`](SwitchError::Foreign); or, if it has a function already, [`Defined`](SwitchError::Defined),
-    /// [`Running`](SwitchError::Running) or [`Ended`](SwitchError::Ended).
+    /// [`Foreign`](SwitchError::Foreign); or, if it has a function already,
+    /// [`Defined`](SwitchError::Defined), [`Running`](SwitchError::Running) or
+    /// [`Ended`](SwitchError::Ended).
     ///
     /// # Panics
     ///
@@ -358,13 +367,14 @@ impl<V> Hub<V> {
         self.shared.define(id, body)
     }
 
-    /// A new coroutine that does this: [`reserve`](Hub::reserve) and [`define`](Hub::define) in one.
+    /// A new coroutine that does this: [`reserve`](Hub::reserve) and [`define`](Hub::define) in
+    /// one.
     pub fn spawn(&self, body: impl FnOnce(&Here<V>, V) -> V + 'static) -> Id {
         self.shared.spawn(body)
     }
 
-    /// Leaves main and goes on in coroutine `id`, which gets `value`. Returns when one of the hub's coroutines switches to
-    /// main, or returns: with the value it brings.
+    /// Leaves main and goes on in coroutine `id`, which gets `value`. Returns when one of the hub's
+    /// coroutines switches to main, or returns: with the value it brings.
     ///
     /// # Errors
     ///
@@ -397,7 +407,8 @@ impl<V> Hub<V> {
         self.shared.unwind(*stack).map_err(|message| SwitchError::Panicked { id, message })
     }
 
-    /// Whether this coroutine has ended: it returned, panicked or was cancelled. `false` for another hub's.
+    /// Whether this coroutine has ended: it returned, panicked or was cancelled. `false` for
+    /// another hub's.
     pub fn has_ended(&self, id: Id) -> bool {
         let ended = |index| self.shared.states.look(index, |state| matches!(state, State::Ended));
         self.shared.index(id).is_ok_and(ended)
@@ -405,8 +416,8 @@ impl<V> Hub<V> {
 }
 
 impl<V> Drop for Hub<V> {
-    /// Unwinds the coroutines that have not ended, the oldest first. If one panics at that, its message
-    /// has been printed as for any panic, and the next one follows.
+    /// Unwinds the coroutines that have not ended, the oldest first. If one panics at that, its
+    /// message has been printed as for any panic, and the next one follows.
     fn drop(&mut self) {
         // Their destructors may make new ones.
         let mut index = 0;
@@ -421,13 +432,14 @@ impl<V> Drop for Hub<V> {
 }
 
 impl<V> Here<'_, V> {
-    /// Leaves this coroutine and goes on in coroutine `id`, which gets `value`. Returns when somebody switches to this one:
-    /// with the value that brings.
+    /// Leaves this coroutine and goes on in coroutine `id`, which gets `value`. Returns when
+    /// somebody switches to this one: with the value that brings.
     ///
     /// # Errors
     ///
-    /// [`Foreign`](SwitchError::Foreign), [`Undefined`](SwitchError::Undefined), [`Running`](SwitchError::Running),
-    /// [`Ended`](SwitchError::Ended) or [`Unwinding`](SwitchError::Unwinding): nothing was switched.
+    /// [`Foreign`](SwitchError::Foreign), [`Undefined`](SwitchError::Undefined),
+    /// [`Running`](SwitchError::Running), [`Ended`](SwitchError::Ended) or
+    /// [`Unwinding`](SwitchError::Unwinding): nothing was switched.
     #[inline(always)] // see `go`
     pub fn switch(&self, id: Id, value: V) -> Result<V, SwitchError> {
         self.can_leave()?;
@@ -466,9 +478,10 @@ impl<V> Here<'_, V> {
         Err(SwitchError::Unwinding)
     }
 
-    // A processor predicts the target of a `ret` from the `call`s it saw (return-address prediction), and `suspend` leaves
-    // by a `ret`. A call between the hub's `resume` and this point makes that prediction fail twice per switch, which costs
-    // several times as much as the rest.
+    // A processor predicts the target of a `ret` from the `call`s it saw (return-address
+    // prediction), and `suspend` leaves by a `ret`. A call between the hub's `resume` and this
+    // point makes that prediction fail twice per switch, which costs several times as much as the
+    // rest.
     #[inline(always)]
     fn go(&self, next: Next, value: V) -> V {
         self.shared.value.set(Some(value));

@@ -114,7 +114,8 @@ fn fine_grained_mutex_passes() {
     });
 }
 
-/// 28_11_1_fine_grained_mutex, got wrong: so fine that the sum is read under one lock and written under another.
+/// 28_11_1_fine_grained_mutex, got wrong: so fine that the sum is read under one lock and written
+/// under another.
 #[test]
 fn too_fine_grained_mutex_is_found() {
     let said = found_wrong(|| {
@@ -169,8 +170,8 @@ fn lock_order_passes() {
     });
 }
 
-/// 013_2_lock_timeout: its second cure, giving up. A time-out is a `try_lock` that fails; how often it
-/// does has no bound, so the schedules are drawn by chance instead of all being tried.
+/// 013_2_lock_timeout: its second cure, giving up. A time-out is a `try_lock` that fails; how often
+/// it does has no bound, so the schedules are drawn by chance instead of all being tried.
 #[test]
 fn lock_timeout_passes() {
     check_random(
@@ -291,8 +292,8 @@ fn bounded_queue_that_wakes_one_is_found() {
     assert!(said.contains("deadlock"), "{said}");
 }
 
-/// 4_4_from_scratch: its queue of what is ready, a task's waker, and the loop that runs it. One task, which waits for what
-/// other threads bring.
+/// 4_4_from_scratch: its queue of what is ready, a task's waker, and the loop that runs it. One
+/// task, which waits for what other threads bring.
 struct Executor {
     queue: Mutex<VecDeque<u64>>,
     filled: Condvar,
@@ -354,7 +355,8 @@ impl Executor {
     }
 }
 
-/// A task that waits for so many things, each of which a thread brings and wakes it for, beside the executor's own thread.
+/// A task that waits for so many things, each of which a thread brings and wakes it for, beside the
+/// executor's own thread.
 fn executor(things: i64, mark: Mark) {
     let executor = Arc::new(Executor {
         queue: Mutex::default(),
@@ -374,7 +376,8 @@ fn executor(things: i64, mark: Mark) {
     let bringing: Vec<_> = (0..things).map(bring).collect();
     executor.run(things, mark);
     bringing.into_iter().for_each(|thread| thread.join().unwrap());
-    // What is left in the queue is the number of a task that has ended: at most once, since its mark is set.
+    // What is left in the queue is the number of a task that has ended: at most once, since its
+    // mark is set.
     let left = executor.queue.lock().unwrap().len();
     assert!(left <= 1, "queued more than once");
     assert!(executor.polls.load(SeqCst) <= 1 + things, "polled more often than woken");
@@ -387,8 +390,8 @@ fn executor_passes() {
     check_random(|| executor(2, Mark::Before), 5000);
 }
 
-/// 4_4_from_scratch, got wrong: the mark is taken away after the poll. A wake between the task's look and that finds the mark,
-/// does nothing, and the executor sleeps for ever.
+/// 4_4_from_scratch, got wrong: the mark is taken away after the poll. A wake between the task's
+/// look and that finds the mark, does nothing, and the executor sleeps for ever.
 #[test]
 fn executor_that_clears_the_mark_after_the_poll_is_found() {
     let said = found_wrong(|| executor(1, Mark::After));
@@ -402,7 +405,8 @@ fn executor_that_queues_each_wake_is_found() {
     assert!(said.contains("queued more than once"), "{said}");
 }
 
-/// 4_4_from_scratch, got wrong: it looks into the queue and goes to sleep in two steps, so that a wake between them wakes nobody.
+/// 4_4_from_scratch, got wrong: it looks into the queue and goes to sleep in two steps, so that a
+/// wake between them wakes nobody.
 #[test]
 fn executor_that_sleeps_without_the_lock_is_found() {
     let said = found_wrong(|| {

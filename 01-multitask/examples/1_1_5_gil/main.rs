@@ -1,9 +1,10 @@
 //! 1.1.5 · 全局解释器锁 · The interpreter lock: what it takes from threads, in a small interpreter and in the real one.
 //!
-//! Python: in CPython's default build one thread at a time runs bytecode; the lock is released around calls that block,
-//! and by extensions that compute. A free-threaded build has no such lock.
-//! Rust: there is none. A small interpreter with one lock shows its effect, the same one without it shows that it was the lock; and
-//! every `python3` that is there runs the same workload beside them.
+//! Python: in CPython's default build one thread at a time runs bytecode; the lock is released
+//! around calls that block, and by extensions that compute. A free-threaded build has no such lock.
+//! Rust: there is none. A small interpreter with one lock shows its effect, the same one without it
+//! shows that it was the lock; and every `python3` that is there runs the same workload beside
+//! them.
 //!
 //! Run: `cargo run --example 1_1_5_gil`, with `--release` for figures that count
 //! Notes: `notes/en/01-multitask.md#gil` · `notes/zh-CN/01-multitask.md#gil`
@@ -90,7 +91,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The result, after `report` has been given the seconds to compute and to wait, one after the other and by threads.
+/// The result, after `report` has been given the seconds to compute and to wait, one after the
+/// other and by threads.
 fn measure_ours(
     interpreter: &Interpreter,
     threads: usize,
@@ -124,7 +126,8 @@ fn measure_ours(
     results[0]
 }
 
-/// Every build of Python on the PATH, once; a free-threaded one is asked with the lock (`Some(true)`) and without.
+/// Every build of Python on the PATH, once; a free-threaded one is asked with the lock
+/// (`Some(true)`) and without.
 fn pythons() -> Vec<(PathBuf, Option<bool>)> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut seen = BTreeSet::new();

@@ -1,9 +1,10 @@
 //! 010 · 带进度的拷贝 · A pool, a queue, a progress bar: each task reports its file when it is done.
 //!
-//! Python: `Pool`, `Manager().Queue()`, and `print("\r… %.2f %%", end="")` in a loop that counts names from the queue. The
-//! notes discard each `AsyncResult`, so an exception in a task goes unseen, and the loop then waits forever.
-//! Rust: the same pool and queue. The bar draws itself only in a terminal. What a task returns is looked at, so
-//! a file that fails is an error; the queue is for the progress only.
+//! Python: `Pool`, `Manager().Queue()`, and `print("\r… %.2f %%", end="")` in a loop that counts
+//! names from the queue. The notes discard each `AsyncResult`, so an exception in a task goes
+//! unseen, and the loop then waits forever.
+//! Rust: the same pool and queue. The bar draws itself only in a terminal. What a task returns is
+//! looked at, so a file that fails is an error; the queue is for the progress only.
 //!
 //! Run: `cargo run --example 010_copy_progress [SRC DST]` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#copy-progress` · `notes/zh-CN/03-processes.md#copy-progress`

@@ -30,7 +30,7 @@ tests! {
         what_one_source_becomes_and_what_many, a_dry_run_touches_nothing, to_disk, what_proc_says_is_empty,
         progress_is_honest, stopped_and_completed, large_files_are_shared_out, left_overs_are_deleted_and_nothing_else,
     ]
-    helpers [fill_a_small_disk, copy_as_nobody]
+    helpers [fill_a_small_disk, copy_as_nobody, copy_until_killed]
 }
 
 /// A folder of its own for a test, gone at its end.
@@ -937,35 +937,65 @@ fn large_files_are_shared_out() {
 
 fn left_overs_are_deleted_and_nothing_else() {
     let scratch = Scratch::new();
-    scratch.file("from/folder/file", "contents");
-    for model in MODELS {
-        let to = format!("{model:?}");
-        scratch.file(&format!("{to}/folder/.copy-0123456789abcdef-7-1.part"), "half");
-        scratch.file(&format!("{to}/.copy-0123456789abcdef-8.part/half"), "half");
-        scratch.file(&format!("{to}/.copy-of-mine.part"), "mine");
-        scratch.file(&format!("{to}/.copy-0123456789abcdef-9.part.txt"), "mine");
-        let alive = scratch.file(&format!("{to}/.copy-0123456789abcdef-10-1.part"), "half");
-        let owner = File::open(&alive).unwrap();
-        owner.lock().unwrap();
-        run(&scratch.at("from"), &scratch.at(&to), &options(model)).unwrap();
-        let names = || {
-            tree(&scratch.at(&to))
-                .into_keys()
-                .map(|name| String::from_utf8(name).unwrap())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            names(),
-            [
-                ".copy-0123456789abcdef-10-1.part",
-                ".copy-0123456789abcdef-9.part.txt",
-                ".copy-of-mine.part",
-                "folder",
-                "folder/file"
-            ]
-        );
-        drop(owner);
-        run(&scratch.at("from"), &scratch.at(&to), &options(model)).unwrap();
-        assert_eq!(names().len(), 4);
+    for n in 0..4 {
+        scratch.file(&format!("from/{n}/large"), vec![n; 48 << 20]);
     }
+    // What looks like one, and is not.
+    let others = [
+        ".copy-0123456789abcdef-7-1.part",
+        ".copy-0123456789abcdef-8.part/half",
+        ".copy-of-mine.part",
+        ".copy-0123456789abcdef0123456789abcdef.part",
+    ];
+    for model in MODELS {
+        let to = scratch.folder(&format!("{model:?}"));
+        let temporary = || {
+            let names = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.as_bytes().starts_with(b".copy-")).collect::<Vec<_>>()
+        };
+        let mut left = Vec::new();
+        for _ in 0..100 {
+            let mut helper = common::helper("copy_until_killed");
+            let mut helper = helper
+                .env("COPY_FROM", scratch.at("from"))
+                .env("COPY_TO", &to)
+                .env("COPY_MODEL", format!("{model:?}").to_lowercase())
+                .spawn()
+                .unwrap();
+            while temporary().is_empty() && helper.try_wait().unwrap().is_none() {
+                thread::yield_now();
+            }
+            helper.kill().unwrap();
+            helper.wait().unwrap();
+            left = temporary();
+            if !left.is_empty() {
+                break;
+            }
+            fs::remove_dir_all(&to).unwrap();
+            fs::create_dir(&to).unwrap();
+        }
+        assert!(!left.is_empty(), "it was never killed in the middle");
+        others.iter().for_each(|name| drop(scratch.file(&format!("{model:?}/{name}"), "mine")));
+        let is_gone = || left.iter().all(|name| !to.join(name).exists());
+        // A killed run's workers may hold their locks for a moment longer.
+        assert!(common::wait_until(Duration::from_secs(30), || {
+            assert!(run(&scratch.at("from"), &to, &options(model)).unwrap().is_complete());
+            is_gone()
+        }));
+        for other in others {
+            assert_eq!(fs::read_to_string(to.join(other)).unwrap(), "mine", "{other}");
+            let first = other.split('/').next().unwrap();
+            fs::remove_dir_all(to.join(first))
+                .or_else(|_| fs::remove_file(to.join(first)))
+                .unwrap();
+        }
+        assert_same(&scratch.at("from"), &to);
+    }
+}
+
+fn copy_until_killed() {
+    let [from, to, model] =
+        ["COPY_FROM", "COPY_TO", "COPY_MODEL"].map(|name| std::env::var_os(name).unwrap());
+    let model = model.to_str().unwrap().parse().unwrap();
+    let _ = run(Path::new(&from), Path::new(&to), &options(model));
 }

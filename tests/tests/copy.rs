@@ -293,11 +293,15 @@ struct Stopped {
     name: String,
 }
 
-/// What a process writes to under a temporary name.
-fn is_at(worker: u32) -> Option<PathBuf> {
+/// The length of what a process writes to: a file without a name, or with a temporary one.
+fn written(worker: u32) -> Option<u64> {
     let open = fs::read_dir(format!("/proc/{worker}/fd")).ok()?;
-    let mut files = open.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
-    files.find(|path| path.is_file() && is_temporary(path))
+    let is_ours = |fd: &fs::DirEntry| {
+        fs::read_link(fd.path())
+            .is_ok_and(|path| is_temporary(&path) || path.to_string_lossy().contains("/to/#"))
+    };
+    let mut files = open.flatten().filter(is_ours).filter_map(|fd| fs::metadata(fd.path()).ok());
+    files.find(fs::Metadata::is_file).map(|file| file.len())
 }
 
 fn is_stopped(process: u32) -> bool {
@@ -321,10 +325,9 @@ fn reads(worker: u32) -> Option<String> {
 /// That it is is looked at when it stands still; one that was quicker goes on. `None`: the copy ended before.
 fn stop_a_worker(copying: &mut Child, is_wanted: impl Fn(&str) -> bool) -> Option<Stopped> {
     let start = Instant::now();
-    let is_half =
-        |path: &PathBuf| fs::metadata(path).is_ok_and(|file| (1..LARGE).contains(&file.len()));
     let at = |worker| {
-        let name = is_at(worker).filter(is_half).and_then(|_| reads(worker));
+        let half = written(worker).filter(|length| (1..LARGE).contains(length));
+        let name = half.and_then(|_| reads(worker));
         name.filter(|name| name.starts_with("large") && is_wanted(name))
     };
     while copying.try_wait().unwrap().is_none() {

@@ -1,7 +1,7 @@
 //! What keeps the workers busy: the parcels that wait, those under way, and what has become of the others.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
@@ -16,11 +16,11 @@ use rustix::fs::syncfs;
 use serde::{Deserialize, Serialize};
 
 use super::parcel::{BUDGET, Ground, NAMES, Outcome, Parcel, Settings};
-use super::place::{self, Place, join};
+use super::place::{End, Place};
 use super::slots::Slots;
 use super::walk::{Root, Walker};
 use super::worker::{Copier, FOLDER};
-use super::{CopyError, Failure, Model, Options, Progress, Summary, links};
+use super::{CopyError, Failure, Model, Options, Progress, Summary, links, staging};
 use crate::pool::{Pool, TaskError};
 use crate::sync::lock;
 
@@ -69,8 +69,8 @@ struct State {
     summary: Summary,
     /// Files with several names, by device and inode: where they are.
     linked: BTreeMap<(u64, u64), Vec<Parcel>>,
-    /// The same, once the first of each is under way.
-    groups: Vec<Vec<Parcel>>,
+    /// Directories in which a worker may have left something when it died.
+    disturbed: BTreeSet<(End, Vec<u8>)>,
     error: Option<CopyError>,
 }
 
@@ -84,7 +84,7 @@ impl State {
 
     /// Lets a parcel wait for a worker; how many names it has.
     fn add(&mut self, parcel: Parcel) -> u64 {
-        let names = parcel.names().count() as u64;
+        let names = parcel.count() as u64;
         self.unknown += 1;
         self.names_waiting += names;
         let (bytes, is_done) = (AtomicU64::new(UNKNOWN), AtomicBool::new(false));
@@ -96,7 +96,7 @@ impl State {
 /// One run of the copier.
 pub(super) struct Engine<'a> {
     pub(super) options: &'a Options,
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Before the slots: they are given back when no worker can write to them any more.
     pool: OnceLock<Pool>,
     slots: Slots,
@@ -151,8 +151,16 @@ fn work(task: Task) -> Vec<Outcome> {
             bytes += outcome.bytes;
             outcomes.push(outcome);
         }
+        copier.clean_up();
         outcomes
     })
+}
+
+/// The process's file mode creation mask, which cannot be asked for without being set.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o022)
 }
 
 fn path(bytes: &[u8]) -> PathBuf {
@@ -162,11 +170,8 @@ fn path(bytes: &[u8]) -> PathBuf {
 impl<'a> Engine<'a> {
     pub(super) fn new(options: &'a Options) -> Result<Self, CopyError> {
         let slots = Self::feeders(options) * BUNDLE;
-        let settings = Settings {
-            prefix: place::new_prefix(),
-            on_exists: options.on_exists,
-            preserve: options.preserve,
-        };
+        let settings =
+            Settings { on_exists: options.on_exists, preserve: options.preserve, umask: umask() };
         let state = State { under_way: vec![None; slots], ..State::default() };
         Ok(Self {
             options,
@@ -185,7 +190,7 @@ impl<'a> Engine<'a> {
     }
 
     pub(super) fn run(
-        self,
+        mut self,
         roots: &[Root],
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Summary, CopyError> {
@@ -225,25 +230,28 @@ impl<'a> Engine<'a> {
         if let Some(error) = state.error.take() {
             return Err(error);
         }
+        if !state.disturbed.is_empty() {
+            // The workers' locks are gone when they are.
+            drop(self.pool.take());
+            let mut target = Place::default();
+            for (root, folder) in &state.disturbed {
+                let _ = target.open(root, folder).and_then(staging::sweep);
+            }
+        }
         if !self.is_stopped() && !self.options.dry_run {
             let mut places = (Place::default(), Place::default());
-            for group in &state.groups {
-                let linked = links::link(&mut places, &self.settings, group, &mut state.summary);
-                state.progress.files += linked;
+            for late in found.folders.iter().rev() {
+                if let Err(failure) = links::finish_folder(&mut places, &self.settings, late) {
+                    state.summary.failures.push(failure);
+                }
             }
-            links::finish_folders(
-                &mut places,
-                self.options.preserve,
-                &found.folders,
-                &mut state.summary,
-            );
         }
         if self.options.sync {
             for disk in &found.disks {
                 if let Err(error) = syncfs(disk) {
                     let reason =
                         format!("it cannot be written to disk: {}", std::io::Error::from(error));
-                    let path = roots.first().map(|root| path(&root.target)).unwrap_or_default();
+                    let path = roots.first().map(Root::target_path).unwrap_or_default();
                     state.summary.failures.push(Failure { path, reason });
                 }
             }
@@ -262,10 +270,6 @@ impl<'a> Engine<'a> {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.slots.is_stopped()
-    }
-
-    pub(super) fn prefix(&self) -> &str {
-        &self.settings.prefix
     }
 
     /// Brings everything to an end. Under the lock, so that nobody is between a look and a wait.
@@ -331,15 +335,11 @@ impl<'a> Engine<'a> {
             && state.waiting.is_empty()
             && state.under_way.iter().all(Option::is_none);
         if nothing_else && !state.linked.is_empty() {
-            // All names of all files are known: one of each is copied now, and the others made links to it at the end.
-            for (_, group) in std::mem::take(&mut state.linked) {
-                let chosen = links::choose(&self.settings, &group);
-                let mut group = group;
-                group.swap(0, chosen);
+            // All names of all files are known.
+            for parcel in links::parcels(std::mem::take(&mut state.linked)) {
                 state.next_id += 1;
-                let first = Parcel { id: state.next_id, take_linked: true, ..group[0].clone() };
-                state.add(first);
-                state.groups.push(group);
+                let id = state.next_id;
+                state.add(Parcel { id, ..parcel });
             }
         }
         self.changed.notify_all();
@@ -463,12 +463,21 @@ impl<'a> Engine<'a> {
         pool.options().may_run_again().apply(work, Task { slot, parcels })
     }
 
-    /// Has each name of a parcel that its workers died of copied by itself: so only the one to blame is lost, and what the dead left is deleted.
+    /// Has each name of a parcel that its workers died of copied by itself: so only the one to blame is lost.
     fn one_by_one(&self, slot: usize, parcel: &Parcel, error: &TaskError) -> Outcome {
-        self.sweep(parcel);
         let progress = self.slots.slot(slot);
-        let names = 0..parcel.names().count();
+        let names = 0..parcel.count();
         let done: Vec<bool> = names.clone().map(|at| progress.is_done(at)).collect();
+        let lost = |at: usize, error: &TaskError| {
+            let failure = (at, format!("no worker could copy it: {error}"));
+            Outcome { failures: vec![failure], ..Outcome::default() }
+        };
+        let mut all = Outcome::default();
+        if !parcel.further.is_empty() {
+            // One file, whose names cannot be told apart.
+            names.for_each(|at| all.add(0, lost(at, error)));
+            return all;
+        }
         let renaming: Vec<bool> = names.map(|at| progress.was_renaming(at)).collect();
         let folder_renaming = progress.was_renaming(FOLDER);
         let alone = |part: Parcel, is_done: bool, renaming: Option<usize>| {
@@ -481,11 +490,9 @@ impl<'a> Engine<'a> {
                 progress.mark_renaming(position);
             }
             let outcome = self.apply(slot, vec![part]);
-            self.sweep(parcel);
             outcome.map(|mut outcomes| outcomes.pop().unwrap_or_default())
         };
 
-        let mut all = Outcome::default();
         if parcel.ground == Ground::Unmade && !done.contains(&true) {
             let folder = Parcel { names: Vec::new(), ..parcel.clone() };
             let made = alone(folder, false, folder_renaming.then_some(FOLDER));
@@ -493,38 +500,34 @@ impl<'a> Engine<'a> {
         }
         let is_to_blame = done.len() == 1 && !done[0];
         for (at, part) in parcel.split(0, 1).into_iter().enumerate() {
-            let lost = |error: &TaskError| {
-                let failure = (0, format!("no worker could copy it: {error}"));
-                Outcome { failures: vec![failure], ..Outcome::default() }
-            };
             let renaming = (renaming[at] || folder_renaming).then_some(0);
             let outcome = if is_to_blame {
-                lost(error)
+                lost(0, error)
             } else {
-                alone(part, done[at], renaming).unwrap_or_else(|error| lost(&error))
+                alone(part, done[at], renaming).unwrap_or_else(|error| lost(0, &error))
             };
             all.add(at, outcome);
             if all.rest.is_some() {
                 break;
             }
         }
+        // Its workers have died; this is looked at when it is settled.
+        progress.begin();
+        progress.begin();
         all
-    }
-
-    /// Deletes what dead workers left of a parcel.
-    fn sweep(&self, parcel: &Parcel) {
-        let mut target = Place::default();
-        for folder in [&parcel.folder[..], place::parent(&parcel.folder).0] {
-            if let Ok(folder) = target.open(&parcel.target, folder) {
-                let _ = place::sweep(folder, Some(&format!("{}-{}", self.prefix(), parcel.id)));
-            }
-        }
     }
 
     /// A parcel has come back.
     fn settle(&self, state: &mut State, slot: usize, pending: &Arc<Pending>, outcome: Outcome) {
         let parcel = &pending.parcel;
         state.under_way[slot] = None;
+        if self.slots.slot(slot).is_begun_again() || self.is_stopped() {
+            for parcel in std::iter::once(parcel).chain(&parcel.further) {
+                let mut base = parcel.target_folder();
+                base.truncate(parcel.base);
+                state.disturbed.insert((parcel.tree.target.clone(), base));
+            }
+        }
         self.slots.slot(slot).reset();
         if outcome.rest == Some(0) && !self.is_stopped() {
             // It was not begun: others can take it as it is.
@@ -545,10 +548,11 @@ impl<'a> Engine<'a> {
         summary.files += outcome.files;
         summary.bytes += outcome.bytes;
         summary.folders += outcome.folders;
+        summary.links += outcome.links;
         summary.others += outcome.others;
         summary.skipped += outcome.skipped;
         for (at, reason) in outcome.failures {
-            let path = path(&join(&parcel.source, &join(&parcel.folder, &parcel.name(at))));
+            let path = path(&parcel.source_path(at));
             summary.failures.push(Failure { path, reason });
         }
         if outcome.full {

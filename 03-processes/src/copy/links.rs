@@ -1,159 +1,82 @@
-//! What is done when the files are there: further names of files that have several, and what folders get last.
+//! What waits until all else is known or done: files with several names, and what directories get last.
 
-use std::ffi::{CString, OsStr};
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, linkat, openat, renameat, statat,
-    unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, Mode, chmodat, fstat};
 use rustix::io::Errno;
 
-use super::parcel::{Parcel, Settings};
+use super::parcel::{NAMES, Parcel, Settings, Tree};
 use super::place::{self, Place, join};
-use super::worker::{EXISTS, same_contents};
-use super::{Failure, OnExists, Summary, meta};
+use super::{Failure, meta};
 
-fn source_path(parcel: &Parcel) -> PathBuf {
-    let path = join(&parcel.source, &join(&parcel.folder, &parcel.name(0)));
-    PathBuf::from(OsStr::from_bytes(&path))
-}
-
-fn target_name(parcel: &Parcel) -> CString {
-    let name = parcel.renamed.clone().unwrap_or_else(|| parcel.name(0));
-    CString::new(name).unwrap_or_default()
-}
-
-/// Looks at the name in the target.
-fn target_stat(place: &mut Place, parcel: &Parcel) -> rustix::io::Result<Stat> {
-    let folder = place.open(&parcel.target, &parcel.folder)?;
-    statat(folder, target_name(parcel), AtFlags::SYMLINK_NOFOLLOW)
-}
-
-/// Which of a file's names is to be copied, the others being made links to it. One that an earlier run has copied, if there is one: else the names would
-/// become two files.
-pub(super) fn choose(settings: &Settings, group: &[Parcel]) -> usize {
-    let there = |parcel: &Parcel| is_copied(parcel).unwrap_or(false);
-    let looks = settings.on_exists != OnExists::Overwrite;
-    looks.then(|| group.iter().position(there)).flatten().unwrap_or(0)
-}
-
-fn is_copied(parcel: &Parcel) -> rustix::io::Result<bool> {
-    let (mut source, mut target) = (Place::default(), Place::default());
-    let there = target_stat(&mut target, parcel)?;
-    let folder = source.open(&parcel.source, &parcel.folder)?;
-    let name = CString::new(parcel.name(0)).unwrap_or_default();
-    let original = statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if !is_file(&there) || !is_file(&original) || there.st_size != original.st_size {
-        return Ok(false);
-    }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let original = openat(folder, &name, flags, Mode::empty())?;
-    let copy = target.open(&parcel.target, &parcel.folder)?;
-    let copy = openat(copy, target_name(parcel), flags, Mode::empty())?;
-    same_contents(original.as_fd(), copy.as_fd())
-}
-
-/// Gives the copy of a group's first name its other names. Returns how many names are dealt with.
-pub(super) fn link(
-    (first_place, place): &mut (Place, Place),
-    settings: &Settings,
-    group: &[Parcel],
-    summary: &mut Summary,
-) -> u64 {
-    let Some((first, others)) = group.split_first() else { return 0 };
-    let original = target_stat(first_place, first);
-    for other in others {
-        let linked = original.and_then(|original| {
-            let folder = first_place.open(&first.target, &first.folder)?;
-            let target = place.open(&other.target, &other.folder)?;
-            link_one(settings, (folder, first, &original), (target, other))
-        });
-        match linked {
-            Ok(true) => summary.links += 1,
-            Ok(false) => summary.skipped += 1,
-            Err(errno) => {
-                let reason = match errno {
-                    Errno::EXIST => EXISTS.to_owned(),
-                    _ => format!(
-                        "it cannot be linked to {:?}: {}",
-                        source_path(first),
-                        io::Error::from(errno)
-                    ),
-                };
-                summary.failures.push(Failure { path: source_path(other), reason });
-            }
+/// Parcels for files with several names, all of which are known by now; each of `linked` has one name.
+///
+/// The names of one file travel together. Those that are the only one of their file here travel as any others of their directory.
+pub(super) fn parcels(linked: BTreeMap<(u64, u64), Vec<Parcel>>) -> Vec<Parcel> {
+    let mut parcels = Vec::new();
+    let mut alone: BTreeMap<(Tree, Vec<u8>), Parcel> = BTreeMap::new();
+    for (inode, group) in linked {
+        let mut names = group.into_iter().map(|one| Parcel { take_linked: true, inode, ..one });
+        let Some(first) = names.next() else { continue };
+        let further: Vec<Parcel> = names.collect();
+        if !further.is_empty() || first.renamed.is_some() {
+            parcels.push(Parcel { further, ..first });
+            continue;
+        }
+        let place = (first.tree.clone(), first.folder.clone());
+        match alone.get_mut(&place) {
+            Some(others) if others.names().count() < NAMES => others.names.extend(&first.names),
+            _ => parcels.extend(alone.insert(place, first)),
         }
     }
-    others.len() as u64
+    parcels.extend(alone.into_values());
+    parcels
 }
 
-/// Whether it was linked now, or skipped.
-fn link_one(
-    settings: &Settings,
-    (folder, first, original): (BorrowedFd<'_>, &Parcel, &Stat),
-    (target, other): (BorrowedFd<'_>, &Parcel),
-) -> rustix::io::Result<bool> {
-    let (from, to) = (target_name(first), target_name(other));
-    let link = |name: &CString| linkat(folder, &from, target, name, AtFlags::empty());
-    match link(&to) {
-        Err(Errno::EXIST) => {}
-        linked => return linked.map(|()| true),
-    }
-    let there = statat(target, &to, AtFlags::SYMLINK_NOFOLLOW)?;
-    let is_it = (there.st_dev, there.st_ino) == (original.st_dev, original.st_ino);
-    match settings.on_exists {
-        OnExists::Skip => Ok(false),
-        OnExists::Overwrite if is_it => Ok(false),
-        OnExists::Fail => Err(Errno::EXIST),
-        OnExists::Overwrite => {
-            let temporary = place::temporary(&settings.prefix, other.id, Some(0));
-            link(&temporary)?;
-            renameat(target, &temporary, target, &to).inspect_err(|_| {
-                let _ = unlinkat(target, &temporary, AtFlags::empty());
-            })?;
-            Ok(true)
-        }
-    }
-}
-
-/// A folder that is to get its mode, and with `preserve` its times and so on, when nothing more is put into it.
+/// A directory that is to get its mode, and with `preserve` its times and so on, when nothing more is put into it.
 pub(super) struct LateFolder {
-    pub(super) source: Vec<u8>,
-    pub(super) target: Vec<u8>,
+    pub(super) tree: Tree,
     pub(super) folder: Vec<u8>,
 }
 
-/// Finishes folders, those inside others first.
-pub(super) fn finish_folders(
+/// Finishes a directory. Those inside others come first.
+pub(super) fn finish_folder(
     (source, target): &mut (Place, Place),
-    preserve: bool,
-    folders: &[LateFolder],
-    summary: &mut Summary,
-) {
-    for late in folders.iter().rev() {
-        let finished = (|| {
-            let from = source.open(&late.source, &late.folder)?;
-            let stat = fstat(from)?;
-            // By another way: what is open for looking up names cannot be changed.
-            let to = target.open(&late.target, &late.folder)?;
-            let to = place::open_to_read(to, c".")?;
-            if preserve {
-                let from = place::open_to_read(from, c".")?;
-                return meta::keep(from.as_fd(), to.as_fd(), &stat);
-            }
-            let got = fstat(&to)?.st_mode & 0o7777;
-            fchmod(&to, Mode::from_raw_mode(got & !(0o700 & !stat.st_mode)))?;
-            Ok(())
-        })();
-        if let Err(error) = finished {
-            let path = join(&late.source, &late.folder);
-            let path = PathBuf::from(OsStr::from_bytes(&path));
-            summary.failures.push(Failure { path, reason: format!("copied, but {error}") });
+    settings: &Settings,
+    late: &LateFolder,
+) -> Result<(), Failure> {
+    let LateFolder { tree, folder } = late;
+    let finished = (|| {
+        let from = source.open(&tree.source, folder)?;
+        let stat = fstat(from)?;
+        let to = target.open(&tree.target, &tree.target_folder(folder))?;
+        if settings.preserve {
+            let from = place::open_to_read(from, c".")?;
+            let to = readable(to)?;
+            return meta::keep(from.as_fd(), to.as_fd(), &stat);
         }
+        let got = fstat(to)?.st_mode & 0o7777;
+        let mode = got & !0o700 | stat.st_mode & !settings.umask & 0o700;
+        Ok(chmodat(CWD, place::path_of(to), Mode::from_raw_mode(mode), AtFlags::empty())?)
+    })();
+    finished.map_err(|error| {
+        let path = join(&tree.source.path, folder);
+        let path = PathBuf::from(OsStr::from_bytes(&path));
+        Failure { path, reason: format!("copied, but {error}") }
+    })
+}
+
+/// Opens a directory that is open for looking up names in such a way that it can be changed, whatever its mode is.
+fn readable(folder: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
+    let opened = place::open_to_read(folder, c".");
+    if opened.as_ref().err() != Some(&Errno::ACCESS) {
+        return opened;
     }
+    let before = Mode::from_raw_mode(fstat(folder)?.st_mode & 0o7777);
+    chmodat(CWD, place::path_of(folder), before | Mode::RWXU, AtFlags::empty())?;
+    place::open_to_read(folder, c".")
 }

@@ -21,10 +21,14 @@
 //!
 //! # What it promises
 //!
-//! - A file is under its name only when it is whole. Whatever is killed, whenever, no name ever stands for a part of a file. What was begun has a temporary
-//!   name (`.copy-….part`); [stopped](copy) in order, it leaves none. What a killed run left is deleted by the next one that comes to the same
-//!   folder, once the kernel says that its owner is gone.
+//! - A file is under its name only when it is whole. Whatever is killed, whenever, no name ever stands for a part of a file. A file that is being written has no
+//!   name at all where the file system allows it (`O_TMPFILE`); else it is in a directory with a temporary name (`.copy-….part`), as is a new directory
+//!   that is being filled. [Stopped](copy) in order, a copy leaves none. What a killed run left is deleted by the next one that comes to the same
+//!   directory, once the kernel says that its owner is gone. Somebody else's file or directory of such a name is not deleted, unless it is an empty directory.
 //! - What is there stays there, unless [`OnExists::Overwrite`] is asked for. So the same call once more does what the first could not finish.
+//! - Nothing is written through a symbolic link, except that the target itself may be one when the copy begins.
+//! - The names of one file become names of one file. A name that is there already stays what it is; the others are not linked to it, unless it is a
+//!   copy of this very file: of its kind, length, owner and contents, and with `preserve` of its mode and time.
 //! - Symbolic links, hard links, holes, FIFOs, sockets and (for root) device nodes are copied as what they are. Names are bytes.
 //! - Nothing is copied onto itself or into itself: such a call is refused before anything is touched.
 //! - One file that cannot be copied is reported, and the others are copied.
@@ -43,6 +47,7 @@ mod meta;
 mod parcel;
 mod place;
 mod slots;
+mod staging;
 mod walk;
 mod worker;
 

@@ -1,10 +1,11 @@
-//! What travels to a worker and back: some names in one folder, and what became of them.
+//! What travels to a worker and back: some names in one directory, and what became of them.
 
 use std::ffi::CStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::OnExists;
+use super::place::{End, join};
 
 /// Names a parcel has at most; what a worker has done of it is kept in so many bits.
 pub(super) const NAMES: usize = 128;
@@ -12,7 +13,7 @@ pub(super) const NAMES: usize = 128;
 /// Bytes after which a worker gives the rest of its parcel back, so that others can take a share of large files.
 pub(super) const BUDGET: u64 = 8 << 20;
 
-/// How the folder that a parcel's files go to stands.
+/// How the directory that a parcel's files go to stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Ground {
     /// Not there yet. The parcel is all that is in it: it is filled under a temporary name, and renamed once.
@@ -23,22 +24,43 @@ pub(super) enum Ground {
     Used,
 }
 
-/// Files of one folder, to be copied by one worker.
+/// A source and its target.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Tree {
+    pub(super) source: End,
+    pub(super) target: End,
+    /// The directory below the target that the source becomes; empty if it becomes the target itself.
+    pub(super) inside: Vec<u8>,
+}
+
+impl Tree {
+    /// What a directory of the source is below the target's root.
+    pub(super) fn target_folder(&self, folder: &[u8]) -> Vec<u8> {
+        if folder.is_empty() { self.inside.clone() } else { join(&self.inside, folder) }
+    }
+}
+
+/// Files of one directory, to be copied by one worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Parcel {
-    /// Different for each parcel of a run; part of its temporary names.
+    /// Different for each parcel of a run.
     pub(super) id: u64,
-    pub(super) source: Vec<u8>,
-    pub(super) target: Vec<u8>,
-    /// The folder below both, its parts separated by `/`; empty for the root.
+    pub(super) tree: Tree,
+    /// The directory below both, its parts separated by `/`; empty for the root.
     pub(super) folder: Vec<u8>,
     pub(super) ground: Ground,
+    /// The length of the part of [`target_folder`](Self::target_folder) in which temporary files and directories are made: what they inherit from it (group,
+    /// access control list, quota) is what they would inherit where they will be.
+    pub(super) base: usize,
     /// For each name its kind (`f`: a regular file, `o`: anything else), the name, and a NUL.
     pub(super) names: Vec<u8>,
     /// The name in the target, where it is another one; the parcel has one name then.
     pub(super) renamed: Option<Vec<u8>>,
     /// Whether to copy a file that has several names. Otherwise it is only reported, so that all its names can stay one file.
     pub(super) take_linked: bool,
+    /// Further names of the file whose first name this is, a parcel for each; and the file's device and inode.
+    pub(super) further: Vec<Parcel>,
+    pub(super) inode: (u64, u64),
 }
 
 impl Parcel {
@@ -50,12 +72,30 @@ impl Parcel {
         })
     }
 
+    /// How many names it has, those of `further` included.
+    pub(super) fn count(&self) -> usize {
+        self.names().count() + self.further.len()
+    }
+
     /// The name at a position.
     pub(super) fn name(&self, index: usize) -> Vec<u8> {
         self.names().nth(index).map_or_else(Vec::new, |(_, name)| name.to_bytes().to_vec())
     }
 
-    /// The names from a position on, in parcels of `size` names. Their folder is there by now.
+    /// The path of the name at a position, in the source.
+    pub(super) fn source_path(&self, index: usize) -> Vec<u8> {
+        match index.checked_sub(self.names().count()) {
+            Some(further) if further < self.further.len() => self.further[further].source_path(0),
+            _ => join(&self.tree.source.path, &join(&self.folder, &self.name(index))),
+        }
+    }
+
+    /// The directory below the target's root.
+    pub(super) fn target_folder(&self) -> Vec<u8> {
+        self.tree.target_folder(&self.folder)
+    }
+
+    /// The names from a position on, in parcels of `size` names. Their directory is there by now.
     pub(super) fn split(&self, from: usize, size: usize) -> Vec<Parcel> {
         let entries: Vec<&[u8]> =
             self.names.split_inclusive(|byte| *byte == 0).skip(from).collect();
@@ -71,6 +111,8 @@ pub(super) struct Outcome {
     pub(super) files: u64,
     pub(super) bytes: u64,
     pub(super) folders: u64,
+    /// Further names given to a file that has several.
+    pub(super) links: u64,
     /// Symbolic links, FIFOs, sockets, device nodes.
     pub(super) others: u64,
     pub(super) skipped: u64,
@@ -90,11 +132,21 @@ impl Outcome {
         Self { rest: Some(0), ..Self::default() }
     }
 
+    /// Names dealt with.
+    pub(super) fn names(&self) -> u64 {
+        self.files
+            + self.links
+            + self.others
+            + self.skipped
+            + (self.failures.len() + self.linked.len()) as u64
+    }
+
     /// Adds what became of a part of the parcel, which began at position `at`.
     pub(super) fn add(&mut self, at: usize, part: Outcome) {
         self.files += part.files;
         self.bytes += part.bytes;
         self.folders += part.folders;
+        self.links += part.links;
         self.others += part.others;
         self.skipped += part.skipped;
         self.failures.extend(part.failures.into_iter().map(|(n, text)| (at + n, text)));
@@ -107,8 +159,15 @@ impl Outcome {
 /// What a worker has to know besides its parcels.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Settings {
-    /// The beginning of this run's temporary names.
-    pub(super) prefix: String,
     pub(super) on_exists: OnExists,
     pub(super) preserve: bool,
+    /// The process's file mode creation mask.
+    pub(super) umask: u32,
+}
+
+impl Settings {
+    /// What must be set by hand to let the owner read, write and search a new directory or file of `mode`.
+    pub(super) fn lacks(&self, mode: u32, needed: u32) -> bool {
+        mode & !self.umask & needed != needed
+    }
 }

@@ -36,6 +36,9 @@ shared_struct! {
     }
 }
 
+/// The last position that has a bit. A file with more names has one for all of them from this one on.
+pub(super) const LAST: usize = 127;
+
 /// Bytes for the head, and for each slot: cache lines of its own.
 const PLACE: usize = 128;
 const _: () = assert!(size_of::<Slot>() <= PLACE && size_of::<Head>() <= PLACE);
@@ -107,12 +110,18 @@ impl Slot {
         self.attempts.fetch_add(1, Relaxed) > 0
     }
 
+    /// Whether more than one worker has begun: one has died.
+    pub(super) fn is_begun_again(&self) -> bool {
+        self.attempts.load(Relaxed) > 1
+    }
+
     /// Whether any worker has begun.
     pub(super) fn is_begun(&self) -> bool {
         self.attempts.load(Relaxed) > 0
     }
 
     fn word(&self, position: usize) -> (&AtomicU64, u64) {
+        let position = position.min(LAST);
         let word = if position < 64 { &self.done_low } else { &self.done_high };
         (word, 1 << (position % 64))
     }

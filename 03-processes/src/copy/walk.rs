@@ -1,33 +1,40 @@
-//! Finds what is to be copied: lists folders, makes them in the target, and cuts what is in them into parcels.
+//! Finds what is to be copied: lists directories, makes them in the target, and cuts what is in them into parcels.
 //!
 //! A listing tells the kind of each entry, so no file is looked at here: the worker has to look at it anyway.
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat, fstat, mkdirat, openat, statat,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat, accessat, chmodat, fstat, mkdirat,
+    openat, statat,
 };
 use rustix::io::Errno;
 
 use super::engine::Engine;
 use super::links::LateFolder;
-use super::parcel::{Ground, NAMES, Parcel};
-use super::place::{self, Place, join, parent};
+use super::parcel::{Ground, NAMES, Parcel, Tree};
+use super::place::{self, End, Place, SEARCH, join, parent};
+use super::staging;
+use super::worker::{EXISTS, FOLDER_THERE};
 use super::{CopyError, OnExists};
 
 /// One source, and where it is to be.
 pub(super) struct Root {
-    /// A folder: it, and what it becomes. Anything else: the folders both are in.
-    pub(super) source: Vec<u8>,
-    pub(super) target: Vec<u8>,
-    /// The source's name and its new one, if it is no folder.
+    /// A directory; for anything else, the one it is in.
+    source: End,
+    /// The directory that it becomes, or that it is to be in: as the user gave it.
+    target: Vec<u8>,
+    /// Its name in there, if it is a directory that goes into the target.
+    inside: Vec<u8>,
+    /// The source's name and its new one, if it is not a directory.
     file: Option<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -35,6 +42,11 @@ impl Root {
     /// A descriptor on the file system it is copied to, once it is there.
     pub(super) fn disk(&self) -> Option<OwnedFd> {
         openat(CWD, &self.target[..], OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+    }
+
+    /// What a message about the whole target names.
+    pub(super) fn target_path(&self) -> PathBuf {
+        path(&self.target)
     }
 }
 
@@ -73,12 +85,18 @@ pub(super) fn resolve(sources: &[PathBuf], target: &Path) -> Result<Vec<Root>, C
         Ok(_) => return Err(CopyError::Target(above.into(), no_folder())),
         Err(error) => return Err(CopyError::Target(above.into(), error)),
     }
-    let mut roots: Vec<Root> = Vec::new();
-    let mut targets = Vec::new();
+    let (mut roots, mut targets) = (Vec::with_capacity(sources.len()), HashSet::new());
+    // Every directory that the target is in, as it really is, whatever names lead there.
+    let deepest = [target, above].into_iter().find_map(|path| fs::canonicalize(path).ok());
+    let around: Vec<_> = deepest
+        .iter()
+        .flat_map(|path| path.ancestors())
+        .filter_map(|folder| fs::metadata(folder).ok().map(|folder| id(&folder)))
+        .collect();
+    let target_is_folder = there.as_ref().is_some_and(fs::Metadata::is_dir);
     for source in sources {
         let metadata = fs::symlink_metadata(source);
         let metadata = metadata.map_err(|error| CopyError::Source(source.clone(), error))?;
-        let target_is_folder = there.as_ref().is_some_and(fs::Metadata::is_dir);
         let goes_inside =
             ends_with_slash || sources.len() > 1 || (!metadata.is_dir() && target_is_folder);
         if (goes_inside || metadata.is_dir()) && there.is_some() && !target_is_folder {
@@ -96,47 +114,55 @@ pub(super) fn resolve(sources: &[PathBuf], target: &Path) -> Result<Vec<Root>, C
         } else {
             target.to_owned()
         };
-        if targets.contains(&becomes) {
-            return Err(CopyError::SameName(becomes));
-        }
-        let id = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
-        let now =
-            if metadata.is_dir() { fs::metadata(&becomes) } else { fs::symlink_metadata(&becomes) };
-        if now.is_ok_and(|now| id(&now) == id(&metadata)) {
+        // What the user calls the target may be a link to it; what is in it is taken as it is.
+        let now = if metadata.is_dir() && !goes_inside {
+            fs::metadata(&becomes)
+        } else {
+            fs::symlink_metadata(&becomes)
+        };
+        if now.as_ref().is_ok_and(|now| id(now) == id(&metadata)) {
             return Err(CopyError::SameFile(source.clone()));
         }
         if metadata.is_dir() {
-            // Every folder that the target is in, as it really is, whatever names lead there.
-            let deepest =
-                [&becomes, target, above].into_iter().find_map(|path| fs::canonicalize(path).ok());
-            let mut above = deepest.iter().flat_map(|path| path.ancestors());
-            if above
-                .any(|folder| fs::metadata(folder).is_ok_and(|folder| id(&folder) == id(&metadata)))
-            {
+            let here = now.ok().filter(|_| goes_inside).map(|now| id(&now));
+            if around.iter().chain(&here).any(|folder| *folder == id(&metadata)) {
                 return Err(CopyError::Inside(source.clone()));
             }
-            roots.push(Root { source: bytes(source), target: bytes(&becomes), file: None });
+            let name = becomes.file_name().filter(|_| goes_inside);
+            let inside = name.map_or_else(Vec::new, |name| name.as_bytes().to_vec());
+            let source = End { path: bytes(source), id: id(&metadata) };
+            roots.push(Root { source, target: bytes(target), inside, file: None });
         } else {
             let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec());
             let (Some(old), Some(new)) = (name(source), name(&becomes)) else {
                 return Err(CopyError::NoName(source.clone()));
             };
-            let (source, target) = (bytes(folder_of(source)), bytes(folder_of(&becomes)));
-            roots.push(Root { source, target, file: Some((old, new)) });
+            let folder = folder_of(source);
+            let above = fs::metadata(folder);
+            let above = above.map_err(|error| CopyError::Source(folder.into(), error))?;
+            let source = End { path: bytes(folder), id: id(&above) };
+            let target = bytes(if goes_inside { target } else { folder_of(target) });
+            roots.push(Root { source, target, inside: Vec::new(), file: Some((old, new)) });
         }
-        targets.push(becomes);
+        if let Some(twice) = targets.replace(becomes) {
+            return Err(CopyError::SameName(twice));
+        }
     }
     Ok(roots)
 }
 
+fn id(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
 /// The sum of the sizes of a parcel's files.
 pub(super) fn bytes_of(place: &mut Place, parcel: &Parcel) -> u64 {
-    let Ok(folder) = place.open(&parcel.source, &parcel.folder) else { return 0 };
+    let Ok(folder) = place.open(&parcel.tree.source, &parcel.folder) else { return 0 };
     let size = |(kind, name): (u8, &CStr)| match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if kind == b'f' => stat.st_size.cast_unsigned(),
         _ => 0,
     };
-    parcel.names().map(size).sum()
+    parcel.names().map(size).sum::<u64>()
 }
 
 /// What the walker has found besides parcels.
@@ -156,26 +182,46 @@ pub(super) struct Walker<'a> {
     found: Found,
     /// Devices of `found.disks`.
     devices: Vec<u64>,
-    /// The targets, by device and inode: none of them is a source, by whatever name we come to it.
-    targets: Vec<(u64, u64)>,
+    /// The roots of the target that are there, by path: what directory each is, and how it stands.
+    ready: HashMap<Vec<u8>, ((u64, u64), Ground)>,
+    /// The directories that a source becomes: none of them is a source, by whatever name we come to it.
+    targets: HashSet<(u64, u64)>,
+    /// The directories that were looked through for what killed runs have left.
+    swept: HashSet<(u64, u64)>,
+    /// In a dry run: files with several names that were counted.
+    linked: HashSet<(u64, u64)>,
 }
 
-/// A folder to be visited, and how the one above stands in the target.
+/// A directory to be visited, and how the one above stands in the target.
 struct Visit {
     folder: Vec<u8>,
     above: Ground,
+    /// Of the one above; see [`Parcel::base`].
+    base: usize,
 }
 
 impl<'a> Walker<'a> {
     pub(super) fn new(engine: &'a Engine<'a>, roots: &'a [Root]) -> Self {
-        let (source, target) = (Place::default(), Place::default());
-        let (devices, targets) = (Vec::new(), Vec::new());
-        Self { engine, roots, source, target, found: Found::default(), devices, targets }
+        Self {
+            engine,
+            roots,
+            source: Place::default(),
+            target: Place::default(),
+            found: Found::default(),
+            devices: Vec::new(),
+            ready: HashMap::new(),
+            targets: HashSet::new(),
+            swept: HashSet::new(),
+            linked: HashSet::new(),
+        }
     }
 
     /// Finds everything.
     pub(super) fn walk(mut self) -> Found {
         for root in self.roots {
+            if self.engine.is_stopped() {
+                break;
+            }
             match &root.file {
                 Some((name, new_name)) => self.file(root, name, new_name),
                 None => self.tree(root),
@@ -185,41 +231,55 @@ impl<'a> Walker<'a> {
     }
 
     fn failed(&self, root: &Root, folder: &[u8], what: &str, errno: Errno) {
-        let reason = format!("{what}: {}", io::Error::from(errno));
+        let reason = format!("{what}: {}", place::describe(errno));
         if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
             self.engine.is_full();
         }
-        self.engine.failed(path(&join(&root.source, folder)), reason);
+        self.engine.failed(path(&join(&root.source.path, folder)), reason);
     }
 
     fn file(&mut self, root: &Root, name: &[u8], new_name: &[u8]) {
-        // Where it is several names of one source, more than one source or the target are folders that are there, or are made here.
-        if let Err(errno) = self.make_root(root, Mode::from_raw_mode(0o777)) {
-            return self.failed(root, name, "its new folder cannot be made", errno);
-        }
+        // Where several sources go into a directory, it is there, or made here.
+        let tree = match self.make_root(root, Mode::from_raw_mode(0o777)) {
+            Ok((tree, _)) => tree,
+            Err(errno) => {
+                return self.failed(root, name, "its new folder cannot be made", errno);
+            }
+        };
         let mut names = vec![b'o'];
         names.extend_from_slice(name);
         names.push(0);
         let parcel = Parcel {
             renamed: (name != new_name).then(|| new_name.to_vec()),
-            ..self.parcel(root, &[], Ground::Used, names)
+            ..parcel(&tree, &[], (Ground::Used, 0), names)
         };
         self.add(parcel);
     }
 
     fn tree(&mut self, root: &Root) {
-        let mut visits = vec![Visit { folder: Vec::new(), above: Ground::Used }];
+        // The target that the user names can be a link; all below it cannot.
+        let mode = match root.inside[..] {
+            [] => self.source.open(&root.source, &[]).and_then(fstat).map(|stat| stat.st_mode),
+            _ => Ok(0o777),
+        };
+        let made = mode
+            .and_then(|mode| self.make_root(root, Mode::from_raw_mode(mode & 0o777) | Mode::RWXU));
+        let (tree, above) = match made {
+            Ok(made) => made,
+            Err(errno) => return self.failed(root, &[], "its new folder cannot be made", errno),
+        };
+        let mut visits = vec![Visit { folder: Vec::new(), above, base: 0 }];
         while let Some(visit) = visits.pop() {
             if self.engine.is_stopped() {
                 return;
             }
             let first = visits.len();
-            self.visit(root, &visit, &mut visits);
+            self.visit(root, &tree, &visit, &mut visits);
             visits[first..].reverse();
         }
     }
 
-    fn visit(&mut self, root: &Root, visit: &Visit, visits: &mut Vec<Visit>) {
+    fn visit(&mut self, root: &Root, tree: &Tree, visit: &Visit, visits: &mut Vec<Visit>) {
         let folder = &visit.folder[..];
         let opened =
             self.source.open(&root.source, folder).and_then(|from| place::open_to_read(from, c"."));
@@ -228,13 +288,13 @@ impl<'a> Walker<'a> {
             Ok(listed) => listed,
             Err(errno) => return self.failed(root, folder, "it cannot be listed", errno),
         };
-        if self.targets.contains(&(stat.st_dev, stat.st_ino)) {
-            let path = path(&join(&root.source, folder));
+        if self.targets.contains(&place::id(&stat)) {
+            let path = path(&join(&root.source.path, folder));
             return self
                 .engine
                 .failed(path, "it is the target itself, and is not copied into itself".into());
         }
-        let mut ground = None;
+        let mut made = None;
         let (mut names, mut count, mut inner) = (Vec::new(), 0, Vec::new());
         let mut buffer = [MaybeUninit::uninit(); 32 << 10];
         let mut entries = RawDir::new(&listed, &mut buffer);
@@ -261,68 +321,74 @@ impl<'a> Walker<'a> {
                 continue;
             }
             if count == NAMES {
-                if ground.is_none() {
-                    let Some(made) = self.make(root, folder, &stat) else { return };
-                    ground = Some(made);
+                if made.is_none() {
+                    made = self.make(root, tree, visit, &stat);
                 }
+                let Some(ground) = made else { return };
                 let names = std::mem::take(&mut names);
-                self.add(self.parcel(root, folder, ground.unwrap_or(Ground::Used), names));
+                self.add(parcel(tree, folder, ground, names));
                 count = 0;
             }
             names.push(if kind == FileType::RegularFile { b'f' } else { b'o' });
             names.extend_from_slice(name.to_bytes_with_nul());
             count += 1;
         }
-        if ground.is_none()
-            && inner.is_empty()
-            && count > 0
-            && self.may_be_unmade(root, visit, &stat)
+        if made.is_none() && inner.is_empty() && count > 0 && self.may_be_unmade(tree, visit, &stat)
         {
-            ground = Some(Ground::Unmade);
-        } else if ground.is_none() {
-            let Some(made) = self.make(root, folder, &stat) else { return };
-            ground = Some(made);
+            let base = match visit.above {
+                Ground::Fresh => visit.base,
+                _ => parent(&tree.target_folder(folder)).0.len(),
+            };
+            made = Some((Ground::Unmade, base));
+        } else if made.is_none() {
+            made = self.make(root, tree, visit, &stat);
         }
-        let ground = ground.unwrap_or(Ground::Used);
+        let Some((ground, base)) = made else { return };
         if count > 0 {
-            self.add(self.parcel(root, folder, ground, names));
+            self.add(parcel(tree, folder, (ground, base), names));
         }
-        visits.extend(inner.into_iter().map(|folder| Visit { folder, above: ground }));
+        visits.extend(inner.into_iter().map(|folder| Visit { folder, above: ground, base }));
     }
 
-    fn parcel(&self, root: &Root, folder: &[u8], ground: Ground, names: Vec<u8>) -> Parcel {
-        let (source, target) = (root.source.clone(), root.target.clone());
-        let (folder, renamed) = (folder.to_vec(), None);
-        Parcel { id: 0, source, target, folder, ground, names, renamed, take_linked: false }
-    }
-
-    /// Whether a folder can be left to the worker that fills it: if it is not there, and nothing has to be done to it later.
-    fn may_be_unmade(&mut self, root: &Root, visit: &Visit, stat: &Stat) -> bool {
-        let options = self.engine.options;
-        let (above, name) = parent(&visit.folder);
-        if name.is_empty() || options.preserve || options.dry_run || stat.st_mode & 0o700 != 0o700 {
+    /// Whether a directory can be left to the worker that fills it: if it is not there, and nothing has to be done to it later.
+    fn may_be_unmade(&mut self, tree: &Tree, visit: &Visit, stat: &Stat) -> bool {
+        let engine = self.engine;
+        if visit.folder.is_empty()
+            || engine.options.preserve
+            || engine.options.dry_run
+            || engine.settings.lacks(stat.st_mode, 0o700)
+        {
             return false;
         }
+        let target = tree.target_folder(&visit.folder);
+        let (above, name) = parent(&target);
         visit.above == Ground::Fresh
-            || self.target.open(&root.target, above).is_ok_and(|above| {
+            || self.target.open(&tree.target, above).is_ok_and(|above| {
                 statat(above, name, AtFlags::SYMLINK_NOFOLLOW).err() == Some(Errno::NOENT)
             })
     }
 
-    /// Makes a folder in the target, or looks at the one that is there. `None`: it cannot be used, and that was said.
-    fn make(&mut self, root: &Root, folder: &[u8], stat: &Stat) -> Option<Ground> {
-        match self.try_make(root, folder, stat) {
-            Ok(ground) => {
-                let lacks = stat.st_mode & 0o700 != 0o700;
-                if self.engine.options.preserve || (lacks && ground == Ground::Fresh) {
-                    let (source, target) = (root.source.clone(), root.target.clone());
-                    let late = LateFolder { source, target, folder: folder.to_vec() };
+    /// Makes a directory in the target, or looks at the one that is there. `None`: it cannot be used, and that was said.
+    fn make(
+        &mut self,
+        root: &Root,
+        tree: &Tree,
+        visit: &Visit,
+        stat: &Stat,
+    ) -> Option<(Ground, usize)> {
+        let folder = &visit.folder[..];
+        match self.try_make(tree, visit, stat) {
+            Ok((ground, base)) => {
+                let lacks = self.engine.settings.lacks(stat.st_mode, 0o700);
+                let is_late = self.engine.options.preserve || (lacks && ground == Ground::Fresh);
+                if is_late && !self.engine.options.dry_run {
+                    let late = LateFolder { tree: tree.clone(), folder: folder.to_vec() };
                     self.found.folders.push(late);
                 }
-                Some(ground)
+                Some((ground, base))
             }
             Err(Errno::NOTDIR | Errno::LOOP) => {
-                let path = path(&join(&root.source, folder));
+                let path = path(&join(&root.source.path, folder));
                 self.engine.failed(path, "what is in its place is no folder".into());
                 None
             }
@@ -333,82 +399,117 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn try_make(&mut self, root: &Root, folder: &[u8], stat: &Stat) -> rustix::io::Result<Ground> {
-        // Writable for us as long as we put something into it.
-        let mode = Mode::from_raw_mode(stat.st_mode & 0o777) | Mode::RWXU;
-        let (above, name) = parent(folder);
-        if name.is_empty() {
-            let ground = self.make_root(root, mode)?;
-            if !self.engine.options.dry_run {
-                let to = fstat(self.target.open(&root.target, &[])?)?;
-                self.targets.push((to.st_dev, to.st_ino));
-            }
-            return Ok(ground);
-        }
-        if self.engine.options.dry_run {
-            let there = self.target.open(&root.target, folder).is_ok();
+    fn try_make(
+        &mut self,
+        tree: &Tree,
+        visit: &Visit,
+        stat: &Stat,
+    ) -> rustix::io::Result<(Ground, usize)> {
+        let target = tree.target_folder(&visit.folder);
+        let (above, name) = parent(&target);
+        let ground = if name.is_empty() {
+            visit.above
+        } else if self.engine.options.dry_run {
+            let there = match self.target.open(&tree.target, &target) {
+                Ok(_) => true,
+                Err(Errno::NOENT | Errno::STALE) => false,
+                Err(errno) => return Err(errno),
+            };
             self.engine.count(|summary, _| summary.folders += u64::from(!there));
-            return Ok(if there { Ground::Used } else { Ground::Fresh });
-        }
-        match mkdirat(self.target.open(&root.target, above)?, name, mode) {
-            Ok(()) => {
-                self.engine.count(|summary, _| summary.folders += 1);
-                return Ok(Ground::Fresh);
+            if there { Ground::Used } else { Ground::Fresh }
+        } else {
+            // Writable for us as long as we put something into it.
+            let mode = Mode::from_raw_mode(stat.st_mode & 0o777) | Mode::RWXU;
+            let above = self.target.open(&tree.target, above)?;
+            match mkdirat(above, name, mode) {
+                Ok(()) => {
+                    self.engine.count(|summary, _| summary.folders += 1);
+                    if self.engine.settings.lacks(0o700, 0o700) {
+                        let made = openat(above, name, SEARCH | OFlags::NOFOLLOW, Mode::empty())?;
+                        allow_owner(made.as_fd())?;
+                    }
+                    Ground::Fresh
+                }
+                Err(Errno::EXIST) => {
+                    self.use_old(tree, &target, Some(stat))?;
+                    Ground::Used
+                }
+                Err(errno) => return Err(errno),
             }
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
+        };
+        if visit.folder.is_empty() && !self.engine.options.dry_run {
+            let to = fstat(self.target.open(&tree.target, &target)?)?;
+            self.targets.insert(place::id(&to));
         }
-        self.use_old(root, folder, Some(stat))?;
-        Ok(Ground::Used)
+        let base = match (ground, visit.above) {
+            (Ground::Fresh, Ground::Fresh) => visit.base,
+            _ => target.len(),
+        };
+        Ok((ground, base))
     }
 
-    fn make_root(&mut self, root: &Root, mode: Mode) -> rustix::io::Result<Ground> {
-        let target = &root.target[..];
-        if self.engine.options.dry_run {
-            let there = statat(CWD, target, AtFlags::empty()).is_ok();
-            self.engine.count(|summary, _| summary.folders += u64::from(!there));
-            return Ok(if there { Ground::Used } else { Ground::Fresh });
+    /// Makes the directory that the user has named, or opens the one that is there: what it is from now on, and how it stands.
+    fn make_root(&mut self, root: &Root, mode: Mode) -> rustix::io::Result<(Tree, Ground)> {
+        let path = &root.target;
+        let tree = |id| Tree {
+            source: root.source.clone(),
+            target: End { path: path.clone(), id },
+            inside: root.inside.clone(),
+        };
+        if let Some((id, ground)) = self.ready.get(path) {
+            return Ok((tree(*id), *ground));
         }
-        let mut made = mkdirat(CWD, target, mode);
-        if made == Err(Errno::NOENT) {
-            // Several sources into a folder that is not there yet.
-            mkdirat(CWD, bytes(folder_of(&path(target))), Mode::from_raw_mode(0o777))?;
-            self.engine.count(|summary, _| summary.folders += 1);
-            made = mkdirat(CWD, target, mode);
+        let there = || statat(CWD, &path[..], AtFlags::empty());
+        let (id, ground) = if self.engine.options.dry_run {
+            let there = there().ok();
+            self.engine.count(|summary, _| summary.folders += u64::from(there.is_none()));
+            let ground = if there.is_some() { Ground::Used } else { Ground::Fresh };
+            (there.map_or((0, 0), |there| place::id(&there)), ground)
+        } else {
+            match mkdirat(CWD, &path[..], mode) {
+                Ok(()) => {
+                    self.engine.count(|summary, _| summary.folders += 1);
+                    // A `/` at its end would have a link followed.
+                    let end = path.iter().rposition(|byte| *byte != b'/').map_or(1, |at| at + 1);
+                    let made = openat(CWD, &path[..end], SEARCH | OFlags::NOFOLLOW, Mode::empty())?;
+                    if self.engine.settings.lacks(0o700, 0o700) {
+                        allow_owner(made.as_fd())?;
+                    }
+                    (place::id(&fstat(&made)?), Ground::Fresh)
+                }
+                Err(Errno::EXIST) => (place::id(&there()?), Ground::Used),
+                // What is not to be made has to be there.
+                Err(errno) => (place::id(&there().map_err(|_| errno)?), Ground::Used),
+            }
+        };
+        self.ready.insert(path.clone(), (id, ground));
+        let tree = tree(id);
+        if !self.engine.options.dry_run {
+            self.use_old(&tree, &[], None)?;
         }
-        match made {
-            Ok(()) => self.engine.count(|summary, _| summary.folders += 1),
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
-        }
-        self.use_old(root, &[], None)?;
-        Ok(if made.is_ok() { Ground::Fresh } else { Ground::Used })
+        Ok((tree, ground))
     }
 
-    /// Looks at a folder that is there: whose it is, on what disk, and what was left in it.
+    /// Looks at a directory that is there: whose it is, on what disk, and what was left in it.
     fn use_old(
         &mut self,
-        root: &Root,
+        tree: &Tree,
         folder: &[u8],
         source: Option<&Stat>,
     ) -> rustix::io::Result<()> {
-        let to = self.target.open(&root.target, folder)?;
+        let to = self.target.open(&tree.target, folder)?;
         let stat = fstat(to)?;
-        if source.is_some_and(|source| (source.st_dev, source.st_ino) == (stat.st_dev, stat.st_ino))
-        {
+        if source.is_some_and(|source| place::id(source) == place::id(&stat)) {
             return Err(Errno::EXIST);
         }
-        if !self.devices.contains(&stat.st_dev) {
+        if self.engine.options.sync && !self.devices.contains(&stat.st_dev) {
             self.devices.push(stat.st_dev);
-            self.found.disks.push(openat(
-                to,
-                c".",
-                OFlags::RDONLY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?);
+            self.found.disks.push(place::open_to_read(to, c".")?);
         }
-        // One that may not be listed may still be written to.
-        let _ = place::sweep(to, None);
+        if self.swept.insert(place::id(&stat)) {
+            // One that may not be listed may still be written to.
+            let _ = staging::sweep(to);
+        }
         Ok(())
     }
 
@@ -422,39 +523,78 @@ impl<'a> Walker<'a> {
 
     /// What a dry run does with a parcel.
     fn only_count(&mut self, parcel: &Parcel) {
-        let from = self.source.open(&parcel.source, &parcel.folder);
-        let to = self.target.open(&parcel.target, &parcel.folder);
+        let from = self.source.open(&parcel.tree.source, &parcel.folder);
+        let to = self.target.open(&parcel.tree.target, &parcel.target_folder());
         for (at, (_, name)) in parcel.names().enumerate() {
-            let path = path(&join(&parcel.source, &join(&parcel.folder, name.to_bytes())));
-            let stat = match from.and_then(|from| statat(from, name, AtFlags::SYMLINK_NOFOLLOW)) {
-                Ok(stat) => stat,
-                Err(errno) => {
-                    let reason = format!("it cannot be read: {}", io::Error::from(errno));
-                    self.engine.failed(path, reason);
-                    continue;
+            let seen = from.and_then(|from| {
+                let stat = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+                    accessat(from, name, Access::READ_OK, AtFlags::EACCESS)?;
                 }
-            };
+                Ok(stat)
+            });
             let new_name = parcel.renamed.clone().unwrap_or_else(|| parcel.name(at));
             let new_name = CString::new(new_name).unwrap_or_default();
-            let is_there =
-                to.is_ok_and(|to| statat(to, new_name, AtFlags::SYMLINK_NOFOLLOW).is_ok());
-            match self.engine.options.on_exists {
-                OnExists::Fail if is_there => {
-                    self.engine.failed(path, super::worker::EXISTS.into());
+            let there = to.and_then(|to| statat(to, new_name, AtFlags::SYMLINK_NOFOLLOW)).ok();
+            let on_exists = self.engine.options.on_exists;
+            let kind = |stat: &Stat| FileType::from_raw_mode(stat.st_mode);
+            let reason = match (seen, there) {
+                (Err(errno), _) => Some(format!("it cannot be read: {}", place::describe(errno))),
+                (Ok(stat), Some(there)) if place::id(&stat) == place::id(&there) => {
+                    Some("it and its target are the same file".into())
                 }
-                on_exists => self.engine.count(|summary, progress| {
-                    progress.files_found += 1;
-                    progress.files += 1;
-                    if is_there && on_exists == OnExists::Skip {
-                        summary.skipped += 1;
-                    } else if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-                        summary.files += 1;
-                        summary.bytes += stat.st_size.cast_unsigned();
-                    } else {
-                        summary.others += 1;
-                    }
-                }),
-            }
+                (Ok(_), Some(_)) if on_exists == OnExists::Fail => Some(EXISTS.into()),
+                (Ok(_), Some(there))
+                    if on_exists == OnExists::Overwrite && kind(&there) == FileType::Directory =>
+                {
+                    Some(FOLDER_THERE.into())
+                }
+                _ => None,
+            };
+            let Ok(stat) =
+                seen.map_err(drop).and_then(|stat| reason.is_none().then_some(stat).ok_or(()))
+            else {
+                let path = path(&parcel.source_path(at));
+                self.engine.failed(path, reason.unwrap_or_default());
+                continue;
+            };
+            let is_skipped = there.is_some() && on_exists == OnExists::Skip;
+            let is_link = !is_skipped && stat.st_nlink > 1 && !self.linked.insert(place::id(&stat));
+            self.engine.count(|summary, progress| {
+                progress.files_found += 1;
+                progress.files += 1;
+                if is_skipped {
+                    summary.skipped += 1;
+                } else if is_link {
+                    summary.links += 1;
+                } else if kind(&stat) == FileType::RegularFile {
+                    summary.files += 1;
+                    summary.bytes += stat.st_size.cast_unsigned();
+                } else {
+                    summary.others += 1;
+                }
+            });
         }
     }
+}
+
+fn parcel(tree: &Tree, folder: &[u8], (ground, base): (Ground, usize), names: Vec<u8>) -> Parcel {
+    Parcel {
+        id: 0,
+        tree: tree.clone(),
+        folder: folder.to_vec(),
+        ground,
+        base,
+        names,
+        renamed: None,
+        take_linked: false,
+        further: Vec::new(),
+        inode: (0, 0),
+    }
+}
+
+/// Lets the owner, whom the umask has withheld it from, use a directory just made.
+fn allow_owner(folder: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let mode = Mode::from_raw_mode(fstat(folder)?.st_mode & 0o7777) | Mode::RWXU;
+    chmodat(CWD, place::path_of(folder), mode, AtFlags::empty())
 }

@@ -1,13 +1,15 @@
 //! The worker's side: copies the files of a parcel.
 //!
-//! A file is written under a temporary name in the folder where it will be, and renamed when it is whole. Where the folder is not there yet and the
-//! parcel is all that is in it, the folder has the temporary name instead: one renaming for up to 128 files. Renaming each would be
+//! A file has no name before it is whole (`O_TMPFILE`), or a temporary one in a [`Staging`] directory. Where a directory is not there yet and the
+//! parcel is all that is in it, the directory itself is made there: one renaming for up to 128 files. Naming each would be
 //! a third of what a small file costs.
 
 use std::ffi::CStr;
 use std::fmt::Display;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, SeekFrom, Stat, copy_file_range, fchmod, fstat,
@@ -17,8 +19,9 @@ use rustix::fs::{
 use rustix::io::{Errno, read, write};
 
 use super::parcel::{BUDGET, Ground, NAMES, Outcome, Parcel, Settings};
-use super::place::{self, Place, parent, temporary};
-use super::slots::{Slot, Slots};
+use super::place::{self, End, Place, id, parent};
+use super::slots::{LAST, Slot, Slots};
+use super::staging::{Staging, remove_entry};
 use super::{OnExists, meta};
 
 /// Bytes of one file after which a worker looks up.
@@ -29,22 +32,51 @@ const BUFFER: usize = 256 << 10;
 const SHORT: u64 = 16 << 10;
 /// Files longer than this are looked at once more when they are copied: they may have changed meanwhile.
 const LOOK_AGAIN: u64 = 64 << 10;
-/// A position that no file has: the folder itself.
-pub(super) const FOLDER: usize = NAMES;
+/// A position that no file has: the directory itself.
+pub(super) const FOLDER: usize = 1 << 32;
 /// How often a file that changes while it is copied is copied.
 const ATTEMPTS: u32 = 3;
+/// Between two attempts to open a file that somebody has a lease on, and is asked to give it up.
+const LEASE: Duration = Duration::from_millis(10);
 
 /// Copies parcels, one after the other.
 pub(super) struct Copier {
     settings: Settings,
     source: Place,
     target: Place,
+    temporary: Temporary,
     pump: Pump,
+}
+
+/// The directory for what must have a name before it is whole: made when it is needed, and kept for the next parcel.
+#[derive(Default)]
+struct Temporary {
+    base: Place,
+    staging: Option<(End, Vec<u8>, Staging)>,
+}
+
+impl Temporary {
+    fn open(&mut self, parcel: &Parcel) -> Result<BorrowedFd<'_>, Trouble> {
+        let mut folder = parcel.target_folder();
+        folder.truncate(parcel.base);
+        let root = &parcel.tree.target;
+        if self.staging.as_ref().is_none_or(|(end, path, _)| end != root || *path != folder) {
+            self.staging = None;
+            let above = self.base.open(root, &folder);
+            let made = above.and_then(Staging::create);
+            let made = made.map_err(failed("no temporary directory can be made for it"))?;
+            self.staging = Some((root.clone(), folder, made));
+        }
+        let staging = self.staging.as_ref().map(|(.., staging)| staging.as_fd());
+        staging.ok_or_else(|| Trouble::Failed("it has no temporary directory".into()))
+    }
 }
 
 /// What became of one name.
 enum Done {
     File(u64),
+    /// A further name of a file that was copied already.
+    Link,
     Other,
     Skipped,
     /// Not copied, since it has several names: its device and inode.
@@ -62,7 +94,7 @@ enum Trouble {
 /// Says what did not work, and why.
 fn failed(what: impl Display) -> impl FnOnce(Errno) -> Trouble {
     move |errno| {
-        let text = format!("{what}: {}", io::Error::from(errno));
+        let text = format!("{what}: {}", place::describe(errno));
         match errno {
             Errno::NOSPC | Errno::DQUOT => Trouble::Full(text),
             _ => Trouble::Failed(text),
@@ -72,11 +104,42 @@ fn failed(what: impl Display) -> impl FnOnce(Errno) -> Trouble {
 
 /// Another file is where this one is to be.
 pub(super) const EXISTS: &str = "it is there already";
+/// A directory is where a file is to be.
+pub(super) const FOLDER_THERE: &str = "a folder of that name is in its place";
+
+/// What is copied of a file, and has no final name yet.
+struct Whole {
+    file: OwnedFd,
+    bytes: u64,
+    /// What could not be kept.
+    but: Option<io::Error>,
+    /// Whether it has a name in the temporary directory: [`TEMPORARY`].
+    is_staged: bool,
+}
+
+const TEMPORARY: &CStr = c"file";
+
+/// A file with several names, of which one is copied and the others become links to it.
+struct Group {
+    inode: (u64, u64),
+    /// It, open: so that its number is not given to another file meanwhile.
+    source: Option<(OwnedFd, Stat)>,
+    /// What the names are linked to: put there by this run or, as far as one can tell, an earlier one.
+    copy: Option<OwnedFd>,
+    /// Whether there may be one of an earlier run.
+    may_be_there: bool,
+}
 
 impl Copier {
     pub(super) fn new(settings: Settings) -> Self {
         let pump = Pump { by_kernel: true, by_hand: false, buffer: Vec::new() };
-        Self { settings, source: Place::default(), target: Place::default(), pump }
+        let (source, target) = (Place::default(), Place::default());
+        Self { settings, source, target, temporary: Temporary::default(), pump }
+    }
+
+    /// Removes the temporary directory. A worker process does that before it reports its work: so one that dies without any has left none.
+    pub(super) fn clean_up(&mut self) {
+        self.temporary.staging = None;
     }
 
     /// Copies a parcel, or as much of it as its budget allows.
@@ -86,15 +149,19 @@ impl Copier {
         let again = slot.begin();
         let mut outcome = Outcome::default();
         let ran = match parcel.ground {
+            _ if !parcel.further.is_empty() => {
+                self.link_group(slots, slot, parcel, again, &mut outcome);
+                Ok(())
+            }
             Ground::Unmade => self.fill_new_folder(slots, slot, parcel, again, &mut outcome),
             _ => self.fill(slots, slot, parcel, [again, false], &mut outcome),
         };
-        // Trouble with the folder: nothing in it can be copied.
+        // Trouble with the directory: nothing in it can be copied.
         match ran {
             Ok(()) => {}
             Err(Trouble::Stopped) => outcome.rest = Some(0),
             Err(Trouble::Failed(text)) => {
-                let all = (0..parcel.names().count()).map(|position| (position, text.clone()));
+                let all = (0..parcel.count()).map(|position| (position, text.clone()));
                 outcome = Outcome { failures: all.collect(), ..Outcome::default() };
             }
             Err(Trouble::Full(text)) => {
@@ -104,28 +171,78 @@ impl Copier {
         outcome
     }
 
-    /// Copies into a folder that is there.
+    /// Opens both directories of a parcel.
+    fn work<'a>(
+        &'a mut self,
+        slots: &'a Slots,
+        slot: &'a Slot,
+        parcel: &'a Parcel,
+        [again, folder_again]: [bool; 2],
+    ) -> Result<Work<'a>, Trouble> {
+        let from = self.source.open(&parcel.tree.source, &parcel.folder);
+        let from = from.map_err(failed("its folder cannot be opened"))?;
+        let to = self.target.open(&parcel.tree.target, &parcel.target_folder());
+        let to = to.map_err(failed("its new folder cannot be opened"))?;
+        let (settings, pump, temporary) = (&self.settings, &mut self.pump, &mut self.temporary);
+        let (is_private, has_unnamed) = (false, place::has_paths());
+        Ok(Work {
+            settings,
+            slots,
+            slot,
+            parcel,
+            from,
+            to,
+            temporary,
+            is_private,
+            has_unnamed,
+            again,
+            folder_again,
+            pump,
+        })
+    }
+
+    /// Copies into a directory that is there.
     fn fill(
         &mut self,
         slots: &Slots,
         slot: &Slot,
         parcel: &Parcel,
-        [again, folder_again]: [bool; 2],
+        again: [bool; 2],
         outcome: &mut Outcome,
     ) -> Result<(), Trouble> {
-        let from = self.source.open(&parcel.source, &parcel.folder);
-        let from = from.map_err(failed("its folder cannot be opened"))?;
-        let to = self.target.open(&parcel.target, &parcel.folder);
-        let to = to.map_err(failed("its new folder cannot be opened"))?;
-        let (settings, pump) = (&self.settings, &mut self.pump);
-        let is_private = false;
-        let work =
-            Work { settings, slots, slot, parcel, from, to, is_private, again, folder_again, pump };
-        work.run(outcome);
+        self.work(slots, slot, parcel, again)?.run(outcome);
         Ok(())
     }
 
-    /// Makes a folder with all that is in it: under a temporary name first.
+    /// Copies one file that has several names, and gives it all of them.
+    fn link_group(
+        &mut self,
+        slots: &Slots,
+        slot: &Slot,
+        parcel: &Parcel,
+        again: bool,
+        outcome: &mut Outcome,
+    ) {
+        let members = || std::iter::once(parcel).chain(&parcel.further);
+        let may_be_there = self.settings.on_exists != OnExists::Overwrite
+            && members().any(|member| member.ground == Ground::Used);
+        let mut group = Group { inode: parcel.inode, source: None, copy: None, may_be_there };
+        for (position, member) in members().enumerate() {
+            if slots.is_stopped() {
+                outcome.rest = Some(position);
+                return;
+            }
+            let linked = self
+                .work(slots, slot, member, [again, false])
+                .and_then(|mut work| work.link(position, parcel, &mut group, outcome));
+            if !outcome.count(position, linked) {
+                return;
+            }
+            slot.report(position as u64 + 1, outcome.bytes);
+        }
+    }
+
+    /// Makes a directory with all that is in it: under a temporary name first.
     fn fill_new_folder(
         &mut self,
         slots: &Slots,
@@ -134,35 +251,41 @@ impl Copier {
         again: bool,
         outcome: &mut Outcome,
     ) -> Result<(), Trouble> {
-        let (above, name) = parent(&parcel.folder);
-        let from = self.source.open(&parcel.source, &parcel.folder);
+        let folder = parcel.target_folder();
+        let (above, name) = parent(&folder);
+        let from = self.source.open(&parcel.tree.source, &parcel.folder);
         let from = from.map_err(failed("its folder cannot be opened"))?;
-        let above = self.target.open(&parcel.target, above);
+        let above = self.target.open(&parcel.tree.target, above);
         let above = above.map_err(failed("its new folder cannot be opened"))?;
-        let temporary = temporary(&self.settings.prefix, parcel.id, None);
+        let staging = self.temporary.open(parcel)?;
         let no_folder = || failed("its new folder cannot be made");
+        let temporary = c"folder";
 
         let stat = fstat(from).map_err(no_folder())?;
         let mode = Mode::from_raw_mode(stat.st_mode & 0o777) | Mode::RWXU;
-        let mut made = mkdirat(above, &temporary, mode);
-        if made == Err(Errno::EXIST) {
-            // A worker that died has left it.
-            place::remove_folder(above, &temporary).map_err(no_folder())?;
-            made = mkdirat(above, &temporary, mode);
-        }
-        made.map_err(no_folder())?;
+        mkdirat(staging, temporary, mode).map_err(no_folder())?;
         let remove = |trouble| {
-            let _ = place::remove_folder(above, &temporary);
+            let _ = remove_entry(staging, temporary);
             trouble
         };
-        let to = place::open_to_read(above, &temporary)
-            .and_then(|to| place::lock(to.as_fd()).map(|()| to));
-        let to = to.map_err(no_folder()).map_err(remove)?;
+        let to = place::open_to_read(staging, temporary).map_err(no_folder()).map_err(remove)?;
 
         let (settings, pump) = (&self.settings, &mut self.pump);
-        let (is_private, folder_again, to) = (true, false, to.as_fd());
-        let work =
-            Work { settings, slots, slot, parcel, from, to, is_private, again, folder_again, pump };
+        let (is_private, has_unnamed, folder_again) = (true, false, false);
+        let work = Work {
+            settings,
+            slots,
+            slot,
+            parcel,
+            from,
+            to: to.as_fd(),
+            temporary: &mut Temporary::default(), // what is private needs none
+            is_private,
+            has_unnamed,
+            again,
+            folder_again,
+            pump,
+        };
         let placed = work.run(outcome);
         if slots.is_stopped() && outcome.files + outcome.others == 0 {
             return Err(remove(Trouble::Stopped));
@@ -170,15 +293,15 @@ impl Copier {
         // What could be copied gets its place, whatever happened to the rest.
         let begun_before = again && slot.was_renaming(FOLDER);
         slot.mark_renaming(FOLDER);
-        match put_in_place(above, &temporary, name) {
+        match rename_new((staging, temporary), (above, name)) {
             Ok(()) => {
                 outcome.folders += 1;
                 placed.into_iter().for_each(|position| slot.mark_done(position));
                 Ok(())
             }
-            // By the worker that died, or by somebody else: as with any folder that is there.
+            // By the worker that died, or by somebody else: as with any directory that is there.
             Err(Errno::EXIST | Errno::NOTEMPTY) => {
-                let _ = place::remove_folder(above, &temporary);
+                let _ = remove_entry(staging, temporary);
                 *outcome = Outcome { folders: u64::from(begun_before), ..Outcome::default() };
                 let used = Parcel { ground: Ground::Used, ..parcel.clone() };
                 self.fill(slots, slot, &used, [again, again], outcome)
@@ -188,26 +311,75 @@ impl Copier {
     }
 }
 
+impl Outcome {
+    /// Counts what became of the name at a position; whether to go on with the next one.
+    fn count(&mut self, position: usize, done: Result<Done, Trouble>) -> bool {
+        match done {
+            Ok(Done::File(bytes)) => {
+                self.files += 1;
+                self.bytes += bytes;
+            }
+            Ok(Done::Link) => self.links += 1,
+            Ok(Done::Other) => self.others += 1,
+            Ok(Done::Skipped) => self.skipped += 1,
+            Ok(Done::Linked(inode)) => self.linked.push((position, inode)),
+            Err(Trouble::Failed(text)) => self.failures.push((position, text)),
+            Err(Trouble::Full(text)) => {
+                self.failures.push((position, text));
+                (self.full, self.rest) = (true, Some(position + 1));
+                return false;
+            }
+            Err(Trouble::Stopped) => {
+                self.rest = Some(position);
+                return false;
+            }
+        }
+        true
+    }
+}
+
 /// Renames, unless there is something of that name.
-fn put_in_place(
-    folder: BorrowedFd<'_>,
-    temporary: &CStr,
-    name: impl rustix::path::Arg + Copy,
+fn rename_new(
+    (folder, name): (BorrowedFd<'_>, &CStr),
+    (to, new_name): (BorrowedFd<'_>, impl rustix::path::Arg + Copy),
 ) -> rustix::io::Result<()> {
-    match renameat_with(folder, temporary, folder, name, RenameFlags::NOREPLACE) {
-        // Not every file system can. What is no folder can have a second name for a moment instead.
+    match renameat_with(folder, name, to, new_name, RenameFlags::NOREPLACE) {
+        // Not every file system can. What is not a directory can have a second name for a moment instead.
         Err(Errno::INVAL | Errno::NOSYS) => {
-            match linkat(folder, temporary, folder, name, AtFlags::empty()) {
-                Ok(()) => unlinkat(folder, temporary, AtFlags::empty()),
+            match linkat(folder, name, to, new_name, AtFlags::empty()) {
+                Ok(()) => unlinkat(folder, name, AtFlags::empty()),
                 Err(Errno::EXIST) => Err(Errno::EXIST),
-                Err(_) if statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() => {
+                Err(_) if statat(to, new_name, AtFlags::SYMLINK_NOFOLLOW).is_ok() => {
                     Err(Errno::EXIST)
                 }
-                Err(_) => renameat(folder, temporary, folder, name),
+                Err(_) => renameat(folder, name, to, new_name),
             }
         }
         result => result,
     }
+}
+
+/// Opens a regular file, or whatever it has become, without waiting for the other end of a FIFO.
+///
+/// `None`: it is something that cannot be read.
+fn open_file(
+    folder: BorrowedFd<'_>,
+    name: &CStr,
+    slots: &Slots,
+) -> Result<Option<(OwnedFd, Stat)>, Trouble> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = loop {
+        match openat(folder, name, flags | OFlags::CLOEXEC, Mode::empty()) {
+            Err(Errno::LOOP | Errno::NXIO) => return Ok(None),
+            // Somebody has a lease on it, and has been asked to give it up.
+            Err(Errno::WOULDBLOCK) if slots.is_stopped() => return Err(Trouble::Stopped),
+            Err(Errno::WOULDBLOCK) => thread::sleep(LEASE),
+            opened => break opened.map_err(failed("it cannot be read"))?,
+        }
+    };
+    let stat = fstat(&file).map_err(failed("it cannot be read"))?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    Ok(is_file.then_some((file, stat)))
 }
 
 /// A parcel at work.
@@ -218,8 +390,11 @@ struct Work<'a> {
     parcel: &'a Parcel,
     from: BorrowedFd<'a>,
     to: BorrowedFd<'a>,
-    /// Whether the folder itself has a temporary name: then its files need none.
+    temporary: &'a mut Temporary,
+    /// Whether the directory itself has a temporary name: then its files need none.
     is_private: bool,
+    /// Whether a file can be made without a name here.
+    has_unnamed: bool,
     /// Whether a worker that is dead now has begun this parcel, and whether it may have put everything in its place.
     again: bool,
     folder_again: bool,
@@ -227,7 +402,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The positions of what has its copy now, in the folder it was written to.
+    /// The positions of what has its copy now, in the directory it was written to.
     fn run(mut self, outcome: &mut Outcome) -> Vec<usize> {
         let (parcel, mut count, mut placed) = (self.parcel, 0, Vec::with_capacity(NAMES));
         let total = parcel.names().count();
@@ -236,9 +411,8 @@ impl Work<'_> {
                 outcome.rest = Some(position);
                 return placed;
             }
-            let new_name = parcel.renamed.as_ref().map(|name| [&name[..], b"\0"].concat());
-            let new_name = new_name.as_ref().and_then(|name| CStr::from_bytes_with_nul(name).ok());
-            let new_name = new_name.unwrap_or(name);
+            let new_name = self.new_name();
+            let new_name = new_name.as_deref().unwrap_or(name);
             let done = if self.slot.is_done(position) && !self.is_private {
                 self.as_it_is(new_name)
             } else {
@@ -247,24 +421,8 @@ impl Work<'_> {
             if matches!(done, Ok(Done::File(_) | Done::Other)) {
                 placed.push(position);
             }
-            match done {
-                Ok(Done::File(bytes)) => {
-                    outcome.files += 1;
-                    outcome.bytes += bytes;
-                }
-                Ok(Done::Other) => outcome.others += 1,
-                Ok(Done::Skipped) => outcome.skipped += 1,
-                Ok(Done::Linked(inode)) => outcome.linked.push((position, inode)),
-                Err(Trouble::Failed(text)) => outcome.failures.push((position, text)),
-                Err(Trouble::Full(text)) => {
-                    outcome.failures.push((position, text));
-                    (outcome.full, outcome.rest) = (true, Some(position + 1));
-                    return placed;
-                }
-                Err(Trouble::Stopped) => {
-                    outcome.rest = Some(position);
-                    return placed;
-                }
+            if !outcome.count(position, done) {
+                return placed;
             }
             count += 1;
             self.slot.report(count, outcome.bytes);
@@ -274,6 +432,11 @@ impl Work<'_> {
             }
         }
         placed
+    }
+
+    /// The name in the target, if it is another one.
+    fn new_name(&self) -> Option<std::ffi::CString> {
+        self.parcel.renamed.clone().and_then(|name| std::ffi::CString::new(name).ok())
     }
 
     /// A file that a worker, dead now, has put in its place.
@@ -294,20 +457,10 @@ impl Work<'_> {
         new_name: &CStr,
         outcome: &mut Outcome,
     ) -> Result<Done, Trouble> {
-        if kind == b'f' {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-            let opened = openat(self.from, name, flags | OFlags::CLOEXEC, Mode::empty());
-            match opened {
-                // It is something else by now.
-                Err(Errno::LOOP | Errno::NXIO) => {}
-                opened => {
-                    let file = opened.map_err(failed("it cannot be read"))?;
-                    let stat = fstat(&file).map_err(failed("it cannot be read"))?;
-                    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-                        return self.file(position, file.as_fd(), stat, new_name, outcome);
-                    }
-                }
-            }
+        if kind == b'f'
+            && let Some((file, stat)) = open_file(self.from, name, self.slots)?
+        {
+            return self.file(position, file.as_fd(), stat, new_name, outcome);
         }
         let stat = statat(self.from, name, AtFlags::SYMLINK_NOFOLLOW);
         let stat = stat.map_err(failed("it cannot be read"))?;
@@ -319,8 +472,159 @@ impl Work<'_> {
                 self.copy(position, b'f', name, new_name, outcome)
             }
             FileType::RegularFile => Err(Trouble::Failed(CHANGED.into())),
-            _ => self.node(position, name, &stat, new_name),
+            _ => self.node(position, name, &stat, new_name, outcome),
         }
+    }
+
+    /// Copies or links one name of a file that has several; `all` has the others too.
+    fn link(
+        &mut self,
+        position: usize,
+        all: &Parcel,
+        group: &mut Group,
+        outcome: &mut Outcome,
+    ) -> Result<Done, Trouble> {
+        let Some((kind, name)) = self.parcel.names().next() else { return Ok(Done::Skipped) };
+        let new_name = self.new_name();
+        let new_name = new_name.as_deref().unwrap_or(name);
+
+        let now = statat(self.from, name, AtFlags::SYMLINK_NOFOLLOW);
+        let now = now.map_err(failed("it cannot be read"))?;
+        let is_file = FileType::from_raw_mode(now.st_mode) == FileType::RegularFile;
+        if group.source.is_none() && id(&now) == group.inode {
+            group.source = if is_file {
+                open_file(self.from, name, self.slots)?
+            } else {
+                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let opened = openat(self.from, name, flags, Mode::empty());
+                let opened = opened.map_err(failed("it cannot be read"))?;
+                let stat = fstat(&opened).map_err(failed("it cannot be read"))?;
+                Some((opened, stat))
+            };
+        }
+        let source = group.source.as_ref().filter(|(_, stat)| id(stat) == id(&now));
+        let Some((source, stat)) = source.filter(|_| id(&now) == group.inode) else {
+            // The name leads to another file by now.
+            group.source.take_if(|(_, stat)| id(stat) != group.inode);
+            return self.copy(position, kind, name, new_name, outcome);
+        };
+
+        let mine = |work: &Self| work.open_copy(new_name);
+        if self.slot.is_done(position) && position < LAST {
+            group.copy = group.copy.take().or_else(|| mine(self));
+            return Ok(if position == 0 { self.as_it_is(new_name)? } else { Done::Link });
+        }
+        if self.parcel.ground == Ground::Used || self.again {
+            let contents = is_file.then(|| source.as_fd());
+            if let Some(done) = self.in_the_way(position, contents, stat, new_name)? {
+                if matches!(done, Done::File(_) | Done::Other) {
+                    // By the worker that died.
+                    let is_first = group.copy.is_none();
+                    group.copy = group.copy.take().or_else(|| mine(self));
+                    return Ok(if is_first { done } else { Done::Link });
+                }
+                return Ok(done);
+            }
+        }
+        if std::mem::take(&mut group.may_be_there) && group.copy.is_none() {
+            group.copy = self.earlier(all, source.as_fd(), stat);
+        }
+        if let Some(copy) = &group.copy {
+            match self.give_name(copy.as_fd(), position, new_name) {
+                Ok(true) => return Ok(Done::Link),
+                Ok(false) => return self.exists(),
+                Err(errno @ (Errno::NOSPC | Errno::DQUOT)) => {
+                    return Err(failed("it cannot be linked")(errno));
+                }
+                // Another file system, one without links, or one that has no more for this file: so it becomes one more file.
+                Err(_) => {}
+            }
+        }
+        let done = if is_file {
+            let mut whole = self.write(source.as_fd(), *stat, new_name, outcome)?;
+            let placed = self.put(&mut whole, position, new_name);
+            let done = self.finish(position, &mut whole, placed, outcome)?;
+            if matches!(done, Done::File(_)) {
+                group.copy = Some(whole.file);
+            }
+            seek(source, SeekFrom::Start(0)).map_err(failed("it cannot be read"))?;
+            done
+        } else {
+            let done = self.node(position, name, stat, new_name, outcome)?;
+            if matches!(done, Done::Other) {
+                group.copy = mine(self);
+            }
+            done
+        };
+        Ok(done)
+    }
+
+    /// Opens what has just been put in its place, to give it more names.
+    fn open_copy(&self, name: &CStr) -> Option<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(self.to, name, flags, Mode::empty()).ok()
+    }
+
+    /// Finds what an earlier run has made of this file under another of its names. That is a file which differs in nothing that a copy would have; anything
+    /// else is somebody's own, and is not linked to.
+    fn earlier(&self, all: &Parcel, source: BorrowedFd<'_>, stat: &Stat) -> Option<OwnedFd> {
+        /// Whole files that are compared, where several of the names lead to different ones.
+        const COMPARED: usize = 2;
+        let (mut target, mut compared) = (Place::default(), Vec::new());
+        for member in std::iter::once(all).chain(&all.further) {
+            let Some((_, name)) = member.names().next() else { continue };
+            let name = match &member.renamed {
+                Some(name) => std::ffi::CString::new(&name[..]).ok()?,
+                None => name.to_owned(),
+            };
+            let Ok(folder) = target.open(&member.tree.target, &member.target_folder()) else {
+                continue;
+            };
+            let Ok(there) = statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            if !self.could_be_a_copy(&there, stat) || compared.contains(&id(&there)) {
+                continue;
+            }
+            if compared.len() == COMPARED {
+                return None;
+            }
+            compared.push(id(&there));
+            if self.is_equal(source, stat, folder, &name) {
+                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let copy = openat(folder, &name, flags, Mode::empty()).ok()?;
+                return fstat(&copy).is_ok_and(|now| id(&now) == id(&there)).then_some(copy);
+            }
+        }
+        None
+    }
+
+    /// Whether a file in the target has the kind, length and owner of a copy, and with `preserve` the mode and time.
+    fn could_be_a_copy(&self, there: &Stat, stat: &Stat) -> bool {
+        let user = rustix::process::geteuid();
+        let owner =
+            if self.settings.preserve && user.is_root() { stat.st_uid } else { user.as_raw() };
+        let kind = |stat: &Stat| FileType::from_raw_mode(stat.st_mode);
+        let kept = |stat: &Stat| (stat.st_mode & 0o777, stat.st_mtime, stat.st_mtime_nsec);
+        kind(there) == kind(stat)
+            && matches!(kind(stat), FileType::RegularFile | FileType::Symlink)
+            && there.st_size == stat.st_size
+            && there.st_uid == owner
+            && (!self.settings.preserve || kept(there) == kept(stat))
+            && id(there) != id(stat)
+    }
+
+    /// Whether a file or symbolic link in the target has the same contents.
+    fn is_equal(
+        &self,
+        source: BorrowedFd<'_>,
+        stat: &Stat,
+        to: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> bool {
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+            let original = readlinkat(source, c"", Vec::new());
+            return original.is_ok() && original == readlinkat(to, name, Vec::new());
+        }
+        is_same(source, to, name)
     }
 
     /// Whether something is in the way, or all that is to be done.
@@ -334,13 +638,16 @@ impl Work<'_> {
         let Ok(there) = statat(self.to, name, AtFlags::SYMLINK_NOFOLLOW) else {
             return Ok(None);
         };
-        if (there.st_dev, there.st_ino) == (stat.st_dev, stat.st_ino) {
+        if id(&there) == id(stat) {
             return Err(Trouble::Failed("it and its target are the same file".into()));
         }
         // What the dead worker put there just before it could say so.
-        if self.again && (self.folder_again || self.slot.was_renaming(position)) {
+        let by_the_dead = self.folder_again
+            || self.slot.was_renaming(position)
+            || position >= LAST && self.slot.is_done(position);
+        if self.again && by_the_dead {
             match source {
-                Some(source) if self.is_same(source, name) => {
+                Some(source) if is_same(source, self.to, name) => {
                     return Ok(Some(Done::File(there.st_size.cast_unsigned())));
                 }
                 None if there.st_mode == stat.st_mode => return Ok(Some(Done::Other)),
@@ -349,33 +656,30 @@ impl Work<'_> {
         }
         let is_folder = FileType::from_raw_mode(there.st_mode) == FileType::Directory;
         match self.settings.on_exists {
-            OnExists::Skip => Ok(Some(Done::Skipped)),
-            OnExists::Fail => Err(Trouble::Failed(EXISTS.into())),
-            OnExists::Overwrite if is_folder => {
-                Err(Trouble::Failed("a folder of that name is in its place".into()))
-            }
+            OnExists::Overwrite if is_folder => Err(Trouble::Failed(FOLDER_THERE.into())),
             OnExists::Overwrite => Ok(None),
+            OnExists::Skip | OnExists::Fail => self.exists().map(Some),
         }
     }
 
-    fn is_same(&self, source: BorrowedFd<'_>, name: &CStr) -> bool {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let copy = openat(self.to, name, flags, Mode::empty());
-        let same = copy.is_ok_and(|copy| same_contents(source, copy.as_fd()).unwrap_or(false));
-        let _ = seek(source, SeekFrom::Start(0));
-        same
+    /// Something of that name is there, and stays there.
+    fn exists(&self) -> Result<Done, Trouble> {
+        match self.settings.on_exists {
+            OnExists::Skip => Ok(Done::Skipped),
+            _ => Err(Trouble::Failed(EXISTS.into())),
+        }
     }
 
     fn file(
         &mut self,
         position: usize,
         from: BorrowedFd<'_>,
-        mut stat: Stat,
+        stat: Stat,
         name: &CStr,
         outcome: &mut Outcome,
     ) -> Result<Done, Trouble> {
         if stat.st_nlink > 1 && !self.parcel.take_linked {
-            return Ok(Done::Linked((stat.st_dev, stat.st_ino)));
+            return Ok(Done::Linked(id(&stat)));
         }
         if (self.parcel.ground == Ground::Used || self.again)
             && !self.is_private
@@ -383,99 +687,199 @@ impl Work<'_> {
         {
             return Ok(done);
         }
-        let temporary = (!self.is_private)
-            .then(|| temporary(&self.settings.prefix, self.parcel.id, Some(position)));
-        let at = temporary.as_deref().unwrap_or(name);
-        let (preserve, asked) = (self.settings.preserve, stat.st_mode & 0o777);
-        // For us to write, and to clean up if we are killed; for nobody else before it is whole, if the mode comes last.
-        let mode = 0o600 | if preserve { 0 } else { asked };
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        let create = || openat(self.to, at, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode));
-        let mut created = create();
-        if created.as_ref().err() == Some(&Errno::EXIST) && temporary.is_some() {
-            let _ = unlinkat(self.to, at, AtFlags::empty()); // left by a worker that died
-            created = create();
+        let mut whole = self.write(from, stat, name, outcome)?;
+        let placed = if self.is_private { Ok(true) } else { self.put(&mut whole, position, name) };
+        self.finish(position, &mut whole, placed, outcome)
+    }
+
+    /// After a file that is whole was, or was not, put in its place.
+    fn finish(
+        &mut self,
+        position: usize,
+        whole: &mut Whole,
+        placed: Result<bool, Trouble>,
+        outcome: &mut Outcome,
+    ) -> Result<Done, Trouble> {
+        if std::mem::take(&mut whole.is_staged)
+            && let Ok(staging) = self.temporary.open(self.parcel)
+        {
+            let _ = unlinkat(staging, TEMPORARY, AtFlags::empty());
         }
-        let to = created.map_err(failed("it cannot be created"))?;
-        let written = (|| {
-            if temporary.is_some() {
-                place::lock(to.as_fd()).map_err(failed("it cannot be locked"))?;
-            }
-            let before = outcome.bytes;
-            let files = (outcome.files + outcome.others + outcome.skipped)
-                + (outcome.failures.len() + outcome.linked.len()) as u64;
-            let mut look_up = |bytes| {
-                self.slot.report(files, before + bytes);
-                !self.slots.is_stopped()
+        if !placed? {
+            return self.exists();
+        }
+        if let Some(error) = whole.but.take() {
+            outcome.failures.push((position, format!("copied, but {error}")));
+        }
+        Ok(Done::File(whole.bytes))
+    }
+
+    /// Copies a file's contents and what is kept of the rest, to a file without a name, with a temporary one, or, in a private directory, with its own.
+    fn write(
+        &mut self,
+        from: BorrowedFd<'_>,
+        stat: Stat,
+        name: &CStr,
+        outcome: &Outcome,
+    ) -> Result<Whole, Trouble> {
+        let (file, is_staged) = self.create(&stat, name)?;
+        let written = self.fill(from, file.as_fd(), stat, outcome);
+        if written.is_err() {
+            let at = if self.is_private {
+                Some((self.to, name))
+            } else if is_staged {
+                self.temporary.open(self.parcel).ok().map(|staging| (staging, TEMPORARY))
+            } else {
+                None
             };
-            self.pump.by_hand = self.is_private && stat.st_size.cast_unsigned() <= SHORT;
-            let mut bytes = None;
-            for _ in 0..ATTEMPTS {
-                let copied = self.pump.copy(from, to.as_fd(), &stat, &mut look_up)?;
-                if copied == stat.st_size.cast_unsigned() && copied <= LOOK_AGAIN
-                    || stat.st_size == 0
-                {
-                    bytes = Some(copied);
-                    break;
+            let _ = at.map(|(folder, name)| unlinkat(folder, name, AtFlags::empty()));
+        }
+        written.map(|(bytes, but)| Whole { file, bytes, but, is_staged })
+    }
+
+    /// A new file to write to; whether it has a temporary name.
+    fn create(&mut self, stat: &Stat, name: &CStr) -> Result<(OwnedFd, bool), Trouble> {
+        // For us to write; for nobody else before it is whole, if the mode comes last.
+        let asked = if self.settings.preserve { 0 } else { stat.st_mode & 0o777 };
+        let (mode, flags) = (Mode::from_raw_mode(0o600 | asked), OFlags::WRONLY | OFlags::CLOEXEC);
+        let new = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let cannot = || failed("it cannot be created");
+        if self.is_private {
+            return Ok((openat(self.to, name, new, mode).map_err(cannot())?, false));
+        }
+        if self.has_unnamed {
+            match openat(self.to, c".", flags | OFlags::TMPFILE, mode) {
+                // The file system cannot, or the kernel does not know it.
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
+                    self.has_unnamed = false;
                 }
-                let now = fstat(from).map_err(failed("it cannot be read"))?;
-                let version = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-                if copied == stat.st_size.cast_unsigned() && version(&now) == version(&stat) {
-                    bytes = Some(copied);
-                    break;
-                }
-                stat = now;
-                ftruncate(&to, 0).map_err(failed("it cannot be written"))?;
-                for fd in [from, to.as_fd()] {
-                    seek(fd, SeekFrom::Start(0)).map_err(failed("it cannot be written"))?;
-                }
+                created => return Ok((created.map_err(cannot())?, false)),
             }
-            let bytes = bytes.ok_or_else(|| Trouble::Failed(CHANGED.into()))?;
-            let mut but = None;
-            if preserve {
-                but = meta::keep(from, to.as_fd(), &stat).err();
-            } else if asked & 0o600 != 0o600 {
-                let got = fstat(&to).map_err(failed("its mode cannot be set"))?.st_mode & 0o7777;
-                let mode = Mode::from_raw_mode(got & !(0o600 & !asked));
-                fchmod(&to, mode).map_err(failed("its mode cannot be set"))?;
+        }
+        let staging = self.temporary.open(self.parcel)?;
+        let created = openat(staging, TEMPORARY, new, mode);
+        Ok((created.map_err(cannot())?, true))
+    }
+
+    /// Writes a new file. Returns its length, and what could not be kept.
+    fn fill(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        mut stat: Stat,
+        outcome: &Outcome,
+    ) -> Result<(u64, Option<io::Error>), Trouble> {
+        let (before, files) = (outcome.bytes, outcome.names());
+        let mut look_up = |bytes| {
+            self.slot.report(files, before + bytes);
+            !self.slots.is_stopped()
+        };
+        self.pump.by_hand = self.is_private && stat.st_size.cast_unsigned() <= SHORT;
+        let mut bytes = None;
+        for _ in 0..ATTEMPTS {
+            let copied = self.pump.copy(from, to, &stat, &mut look_up)?;
+            let is_all = copied == stat.st_size.cast_unsigned();
+            if is_all && copied <= LOOK_AGAIN || stat.st_size == 0 {
+                bytes = Some(copied);
+                break;
             }
-            Ok((bytes, but))
-        })();
-        let placed = written.and_then(|(bytes, but)| {
-            if temporary.is_some() {
-                self.rename(position, at, name)?;
+            let now = fstat(from).map_err(failed("it cannot be read"))?;
+            let version = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+            // One that ends early and is what it was before has never had its length: files of /sys.
+            if version(&now) == version(&stat) {
+                bytes = Some(copied);
+                break;
             }
-            Ok((bytes, but))
-        });
-        match placed {
-            Ok((bytes, but)) => {
-                if let Some(error) = but {
-                    outcome.failures.push((position, format!("copied, but {error}")));
-                }
-                Ok(Done::File(bytes))
+            stat = now;
+            ftruncate(to, 0).map_err(failed("it cannot be written"))?;
+            for fd in [from, to] {
+                seek(fd, SeekFrom::Start(0)).map_err(failed("it cannot be written"))?;
             }
-            Err(trouble) => {
-                let _ = unlinkat(self.to, at, AtFlags::empty());
-                Err(trouble)
+        }
+        let bytes = bytes.ok_or_else(|| Trouble::Failed(CHANGED.into()))?;
+        let asked = stat.st_mode & 0o777;
+        let mut but = None;
+        if self.settings.preserve {
+            but = meta::keep(from, to, &stat).err();
+        } else if asked & 0o600 != 0o600 {
+            let got = fstat(to).map_err(failed("its mode cannot be set"))?.st_mode & 0o7777;
+            let mode = Mode::from_raw_mode(got & !(0o600 & !asked));
+            fchmod(to, mode).map_err(failed("its mode cannot be set"))?;
+        }
+        Ok((bytes, but))
+    }
+
+    /// Puts what is whole under its name; `false`: something else is there, and stays.
+    fn put(&mut self, whole: &mut Whole, position: usize, name: &CStr) -> Result<bool, Trouble> {
+        let put = if whole.is_staged {
+            self.put_staged(position, TEMPORARY, name)
+        } else {
+            self.give_name(whole.file.as_fd(), position, name)
+        };
+        whole.is_staged &= !matches!(put, Ok(true));
+        match put {
+            Err(Errno::ISDIR) if self.settings.on_exists == OnExists::Overwrite => {
+                Err(Trouble::Failed(FOLDER_THERE.into()))
             }
+            put => put.map_err(failed("it cannot be put in its place")),
         }
     }
 
-    /// Puts what is whole under its name.
-    fn rename(&self, position: usize, temporary: &CStr, name: &CStr) -> Result<(), Trouble> {
+    /// Gives an open file its name, or one more; `false`: something else is there, and stays.
+    fn give_name(
+        &mut self,
+        file: BorrowedFd<'_>,
+        position: usize,
+        name: &CStr,
+    ) -> rustix::io::Result<bool> {
+        self.slot.mark_renaming(position);
+        match place::link(file, self.to, name) {
+            Ok(()) => {
+                self.slot.mark_done(position);
+                return Ok(true);
+            }
+            Err(Errno::EXIST) if self.settings.on_exists == OnExists::Overwrite => {}
+            Err(Errno::EXIST) => return Ok(false),
+            Err(errno) => return Err(errno),
+        }
+        let there = statat(self.to, name, AtFlags::SYMLINK_NOFOLLOW);
+        if there.is_ok_and(|there| fstat(file).is_ok_and(|file| id(&file) == id(&there))) {
+            self.slot.mark_done(position);
+            return Ok(true); // by a worker that died
+        }
+        // A link replaces nothing, but a renaming does.
+        let staging = self.temporary.open(self.parcel).map_err(|_| Errno::ACCESS)?;
+        place::link(file, staging, c"link")?;
+        let put = self.put_staged(position, c"link", name);
+        if put.is_err()
+            && let Ok(staging) = self.temporary.open(self.parcel)
+        {
+            let _ = unlinkat(staging, c"link", AtFlags::empty());
+        }
+        put
+    }
+
+    /// Renames what has a temporary name; `false`: something else is there, and stays.
+    fn put_staged(
+        &mut self,
+        position: usize,
+        temporary: &CStr,
+        name: &CStr,
+    ) -> rustix::io::Result<bool> {
+        let staging = self.temporary.open(self.parcel).map_err(|_| Errno::ACCESS)?;
         self.slot.mark_renaming(position);
         let renamed = match self.settings.on_exists {
-            OnExists::Overwrite => renameat(self.to, temporary, self.to, name),
-            _ => put_in_place(self.to, temporary, name),
+            OnExists::Overwrite => renameat(staging, temporary, self.to, name),
+            _ => rename_new((staging, temporary), (self.to, name)),
         };
         match renamed {
             Ok(()) => {
                 self.slot.mark_done(position);
-                Ok(())
+                Ok(true)
             }
             // It was not there before: somebody else was quicker.
-            Err(Errno::EXIST) => Err(Trouble::Failed(EXISTS.into())),
-            Err(errno) => Err(failed("it cannot be put in its place")(errno)),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(errno),
         }
     }
 
@@ -486,9 +890,10 @@ impl Work<'_> {
         name: &CStr,
         stat: &Stat,
         new_name: &CStr,
+        outcome: &mut Outcome,
     ) -> Result<Done, Trouble> {
         if stat.st_nlink > 1 && !self.parcel.take_linked {
-            return Ok(Done::Linked((stat.st_dev, stat.st_ino)));
+            return Ok(Done::Linked(id(stat)));
         }
         if (self.parcel.ground == Ground::Used || self.again)
             && !self.is_private
@@ -497,65 +902,81 @@ impl Work<'_> {
             return Ok(done);
         }
         if self.is_private {
-            self.make(self.to, name, stat, new_name)?;
+            let but =
+                self.make(self.to, name, stat, new_name).map_err(|error| cannot(stat, error))?;
+            but.inspect(|error| outcome.failures.push((position, format!("copied, but {error}"))));
             return Ok(Done::Other);
         }
-        // It has nothing that could be locked, so it is made in a folder that has.
-        let temporary = temporary(&self.settings.prefix, self.parcel.id, Some(position));
-        if mkdirat(self.to, &temporary, Mode::RWXU) == Err(Errno::EXIST) {
-            place::remove_folder(self.to, &temporary).map_err(failed("it cannot be made"))?;
-            mkdirat(self.to, &temporary, Mode::RWXU).map_err(failed("it cannot be made"))?;
-        }
-        let made = (|| {
-            let inner =
-                place::open_to_read(self.to, &temporary).map_err(failed("it cannot be made"))?;
-            place::lock(inner.as_fd()).map_err(failed("it cannot be made"))?;
-            self.make(inner.as_fd(), name, stat, c"node")?;
+        // It is whole as soon as it is there, if nothing is kept of it.
+        if !self.settings.preserve {
             self.slot.mark_renaming(position);
-            let flags = match self.settings.on_exists {
-                OnExists::Overwrite => RenameFlags::empty(),
-                _ => RenameFlags::NOREPLACE,
-            };
-            let mut renamed = renameat_with(&inner, c"node", self.to, new_name, flags);
-            if renamed == Err(Errno::INVAL) {
-                renamed = renameat(&inner, c"node", self.to, new_name);
+            match self.make(self.to, name, stat, new_name) {
+                Err(Errno::EXIST) if self.settings.on_exists == OnExists::Overwrite => {}
+                Err(Errno::EXIST) => return self.exists(),
+                made => {
+                    made.map_err(|errno| cannot(stat, errno))?;
+                    self.slot.mark_done(position);
+                    return Ok(Done::Other);
+                }
             }
-            match renamed {
-                Err(Errno::EXIST) => Err(Trouble::Failed(EXISTS.into())),
-                renamed => renamed.map_err(failed("it cannot be put in its place")),
-            }?;
-            self.slot.mark_done(position);
-            Ok(Done::Other)
-        })();
-        let _ = place::remove_folder(self.to, &temporary);
-        made
+        }
+        let staging = self.temporary.open(self.parcel)?;
+        let _ = unlinkat(staging, c"node", AtFlags::empty());
+        let staging = openat(staging, c".", place::SEARCH, Mode::empty());
+        let staging = staging.map_err(failed("it cannot be made"))?;
+        let made = self.make(staging.as_fd(), name, stat, c"node");
+        let but = made.map_err(|errno| cannot(stat, errno))?;
+        let put = self.put_staged(position, c"node", new_name);
+        if !matches!(put, Ok(true)) {
+            let _ = unlinkat(&staging, c"node", AtFlags::empty());
+        }
+        if !put.map_err(failed("it cannot be put in its place"))? {
+            return self.exists();
+        }
+        but.inspect(|error| outcome.failures.push((position, format!("copied, but {error}"))));
+        Ok(Done::Other)
     }
 
+    /// Makes what has no contents; what could not be kept of it.
     fn make(
         &self,
         folder: BorrowedFd<'_>,
         name: &CStr,
         stat: &Stat,
         new_name: &CStr,
-    ) -> Result<(), Trouble> {
+    ) -> rustix::io::Result<Option<io::Error>> {
         let kind = FileType::from_raw_mode(stat.st_mode);
         let mode = Mode::from_raw_mode(stat.st_mode & 0o777);
-        let made = match kind {
+        match kind {
             FileType::Symlink => readlinkat(self.from, name, Vec::new())
                 .and_then(|target| symlinkat(&target, folder, new_name)),
             _ => mknodat(folder, new_name, kind, mode, stat.st_rdev),
-        };
-        match (kind, made) {
-            (FileType::CharacterDevice | FileType::BlockDevice, Err(Errno::PERM)) => {
-                Err(Trouble::Failed("skipped: a device node, which only root may make".into()))
-            }
-            (_, made) => made.map_err(failed("it cannot be made")),
         }?;
-        if self.settings.preserve {
-            meta::keep_node(folder, new_name, stat).map_err(failed("it cannot be made"))?;
+        if !self.settings.preserve {
+            return Ok(None);
         }
-        Ok(())
+        Ok(meta::keep_node((self.from, name), (folder, new_name), stat).err())
     }
+}
+
+/// Why something without contents was not made.
+fn cannot(stat: &Stat, errno: Errno) -> Trouble {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    match (kind, errno) {
+        (FileType::CharacterDevice | FileType::BlockDevice, Errno::PERM) => {
+            Trouble::Failed("skipped: a device node, which only root may make".into())
+        }
+        _ => failed("it cannot be made")(errno),
+    }
+}
+
+/// Whether a file has the same contents as an open one, which is at its beginning afterwards.
+fn is_same(source: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let copy = openat(to, name, flags, Mode::empty());
+    let same = copy.is_ok_and(|copy| same_contents(source, copy.as_fd()).unwrap_or(false));
+    let _ = seek(source, SeekFrom::Start(0));
+    same
 }
 
 const CHANGED: &str = "it changed while it was being copied";
@@ -672,7 +1093,7 @@ fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Resu
 }
 
 /// Whether two files hold the same bytes; both are read to their ends.
-pub(super) fn same_contents(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> rustix::io::Result<bool> {
+fn same_contents(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> rustix::io::Result<bool> {
     fn fill(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> rustix::io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {

@@ -3,8 +3,9 @@
 //!
 //! # Invariants
 //!
-//! - `signal` is called with two valid signals and `SIG_IGN`, `SIG_DFL` or the handler it returned just before, and `sigaction` only to ask how a valid
-//!   signal is handled, with a place for the answer: that has no precondition.
+//! - `signal` is called with two valid signals and `SIG_IGN`, `SIG_DFL` or the handler it returned
+//!   just before, and `sigaction` only to ask how a valid signal is handled, with a place for the
+//!   answer: that has no precondition.
 //! - The function in `.init_array` takes no argument and returns nothing, as the loader expects; it runs after the standard library's own
 //!   entry there, which has a priority, so the program's arguments are known.
 #![allow(unsafe_code)]
@@ -31,8 +32,9 @@ pub(crate) fn attend_to_children() {
     }
 }
 
-/// The signals of a terminal that whoever started this program had it ignore: `nohup` does that with `SIGHUP`, and a shell without job control with `SIGINT`
-/// and `SIGQUIT` for what it runs in the background.
+/// The signals of a terminal that whoever started this program had it ignore: `nohup` does that
+/// with `SIGHUP`, and a shell without job control with `SIGINT` and `SIGQUIT` for what it runs in
+/// the background.
 static IGNORED_AT_START: OnceLock<SigSet> = OnceLock::new();
 
 /// Notes which signals were ignored when the program was started, before it can have changed that.
@@ -47,14 +49,16 @@ pub(crate) fn note_ignored_signals() {
 
 fn is_ignored(signal: Signal) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: a valid signal, no new action, and a place for the present one, which is written if the call succeeds.
+    // SAFETY: a valid signal, no new action, and a place for the present one, which is written if
+    // the call succeeds.
     unsafe {
         libc::sigaction(signal as c_int, std::ptr::null(), action.as_mut_ptr()) == 0
             && action.assume_init().sa_sigaction == SIG_IGN
     }
 }
 
-/// The signals whose handling is the default one in a child, whatever it is here: all but those that the program was started to ignore.
+/// The signals whose handling is the default one in a child, whatever it is here: all but those
+/// that the program was started to ignore.
 pub(crate) fn reset_in_children() -> SigSet {
     let mut signals = SigSet::all();
     IGNORED_AT_START.get().into_iter().flatten().for_each(|signal| signals.remove(signal));

@@ -1,14 +1,16 @@
-//! The program's executable file as it is loaded in this process: where its code lies, which build it is, and whether it can be started again.
+//! The program's executable file as it is loaded in this process: where its code lies, which build
+//! it is, and whether it can be started again.
 //!
-//! The kernel hands every program the address of its program headers. They say which part of the executable is mapped where, so they tell the
-//! program's own code from that of shared libraries; symbols such as `__executable_start` do not, since a shared library has its own.
+//! The kernel hands every program the address of its program headers. They say which part of the
+//! executable is mapped where, so they tell the program's own code from that of shared libraries;
+//! symbols such as `__executable_start` do not, since a shared library has its own.
 //!
 //! # Invariants of the `unsafe` code
 //!
-//! - `getauxval(AT_PHDR)` is the address of the program headers, `AT_PHNUM` of them, in memory that stays mapped and unchanged
-//!   while the process lives.
-//! - A `PT_NOTE` segment of the executable lies in one of its loaded segments, at its address plus the load bias; a segment
-//!   that is marked readable stays readable.
+//! - `getauxval(AT_PHDR)` is the address of the program headers, `AT_PHNUM` of them, in memory that
+//!   stays mapped and unchanged while the process lives.
+//! - A `PT_NOTE` segment of the executable lies in one of its loaded segments, at its address plus
+//!   the load bias; a segment that is marked readable stays readable.
 //!
 //! Source: `getauxval(3)`, `elf(5)`.
 #![allow(unsafe_code)]
@@ -46,8 +48,9 @@ pub(crate) fn this() -> &'static Executable {
     THIS.get_or_init(Executable::find)
 }
 
-/// Which copy of this library this is: the version, the build of the program, and the library's place in it. Two copies in one program
-/// (of two versions, say) differ, so neither takes the other's children for its own.
+/// Which copy of this library this is: the version, the build of the program, and the library's
+/// place in it. Two copies in one program (of two versions, say) differ, so neither takes the
+/// other's children for its own.
 pub(crate) fn identity() -> &'static str {
     static IDENTITY: OnceLock<String> = OnceLock::new();
     IDENTITY.get_or_init(|| {
@@ -57,8 +60,8 @@ pub(crate) fn identity() -> &'static str {
     })
 }
 
-/// Whether the process gained rights when it was executed: by set-user-ID, set-group-ID, or capabilities of the file. Its environment and
-/// its descriptors come from one with fewer rights.
+/// Whether the process gained rights when it was executed: by set-user-ID, set-group-ID, or
+/// capabilities of the file. Its environment and its descriptors come from one with fewer rights.
 pub(crate) fn gained_rights() -> bool {
     // SAFETY: has no precondition.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
@@ -87,7 +90,8 @@ impl Executable {
         executable
     }
 
-    /// How far the address of a piece of the executable's code is from its beginning; `None` if it is somewhere else.
+    /// How far the address of a piece of the executable's code is from its beginning; `None` if it
+    /// is somewhere else.
     pub(crate) fn distance_of_code(&self, address: usize) -> Option<usize> {
         let is_code = self.code.iter().any(|code| code.contains(&address));
         is_code.then(|| address.wrapping_sub(self.bias))
@@ -120,8 +124,9 @@ impl Executable {
         )
     }
 
-    /// Without a build id: a hash of the program headers and of a few bytes of every 16 KiB of the code. A build whose code is laid out otherwise, so that
-    /// a function is found elsewhere, differs there.
+    /// Without a build id: a hash of the program headers and of a few bytes of every 16 KiB of the
+    /// code. A build whose code is laid out otherwise, so that a function is found elsewhere,
+    /// differs there.
     fn sample(&self) -> String {
         const STEP: usize = 16 << 10;
         let readable = |header: &&Header| {
@@ -151,7 +156,8 @@ impl Executable {
 
     /// Whether `/proc/self/exe` is this program: `None` if that cannot be read.
     ///
-    /// It is the dynamic loader when that was executed with this program as its argument, and the emulator or the tool when one runs this program.
+    /// It is the dynamic loader when that was executed with this program as its argument, and the
+    /// emulator or the tool when one runs this program.
     pub(crate) fn is_proc_self_exe(&self) -> Option<bool> {
         let file = File::open("/proc/self/exe").ok()?;
         let mut at = [0; size_of::<usize>()];
@@ -173,7 +179,8 @@ fn bias(headers: &[Header], address: usize) -> usize {
     if let Some(own) = own {
         return address.wrapping_sub(own.p_vaddr as usize);
     }
-    // Without an entry for themselves (a static executable) they follow the file's header, in the segment that begins with it.
+    // Without an entry for themselves (a static executable) they follow the file's header, in the
+    // segment that begins with it.
     let first = headers
         .iter()
         .find(|header| header.p_type == libc::PT_LOAD && header.p_offset == 0)

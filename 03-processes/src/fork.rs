@@ -1,16 +1,21 @@
-//! Whether this process is a copy that the program made by `fork`, after it had begun to use this library.
+//! Whether this process is a copy that the program made by `fork`, after it had begun to use this
+//! library.
 //!
-//! Such a copy has the original's memory, but none of its threads, and it shares the original's file locks and sockets. A mutex may be locked by a
-//! thread that does not exist there, and whatever the copy released would be released for the original. So every operation of the library is an error
-//! in it, and every destructor leaves alone what is shared. A process that forks *before* its first use of the library is not affected.
+//! Such a copy has the original's memory, but none of its threads, and it shares the original's
+//! file locks and sockets. A mutex may be locked by a thread that does not exist there, and
+//! whatever the copy released would be released for the original. So every operation of the library
+//! is an error in it, and every destructor leaves alone what is shared. A process that forks
+//! *before* its first use of the library is not affected.
 //!
-//! The kernel answers the question: at the first use, one word is placed in a page that `fork` clears in the new process (`MADV_WIPEONFORK`). This
-//! also covers a `fork` that bypasses the C library, and the check is two loads.
+//! The kernel answers the question: at the first use, one word is placed in a page that `fork`
+//! clears in the new process (`MADV_WIPEONFORK`). This also covers a `fork` that bypasses the C
+//! library, and the check is two loads.
 //!
 //! # Invariants of the `unsafe` code
 //!
-//! [`WORD`] always points to an `AtomicU32` that lives until the process ends: a static, or the beginning of a mapped page that is
-//! never unmapped once the pointer has been published. Every bit pattern of the word is valid.
+//! [`WORD`] always points to an `AtomicU32` that lives until the process ends: a static, or the
+//! beginning of a mapped page that is never unmapped once the pointer has been published. Every bit
+//! pattern of the word is valid.
 //!
 //! Source: `madvise(2)`, since Linux 4.14.
 #![allow(unsafe_code)]
@@ -51,7 +56,8 @@ pub(crate) fn error() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, EXPLANATION)
 }
 
-/// To be called before the library keeps anything that a fork must not touch. From then on, forks of this process are known.
+/// To be called before the library keeps anything that a fork must not touch. From then on, forks
+/// of this process are known.
 ///
 /// # Errors
 ///
@@ -85,7 +91,8 @@ pub(crate) fn begin_use() -> io::Result<()> {
     Ok(advised?)
 }
 
-/// Ends this process if the function it ran has forked and this is the copy: its result belongs to the original.
+/// Ends this process if the function it ran has forked and this is the copy: its result belongs to
+/// the original.
 pub(crate) fn leave_if_fork(code: i32) {
     if is_fork() {
         std::process::exit(code);

@@ -25,8 +25,9 @@ use crate::sync;
 use crate::threads;
 use crate::wire::{self, Packet};
 
-/// The environment variable that holds `device:inode:identity`: the bootstrap socket, and the [copy of this library](executable::identity) that made it.
-/// Programs that a child starts by other means inherit the variable, and are not children: their standard input is another one.
+/// The environment variable that holds `device:inode:identity`: the bootstrap socket, and the [copy
+/// of this library](executable::identity) that made it. Programs that a child starts by other means
+/// inherit the variable, and are not children: their standard input is another one.
 pub(crate) const MARK: &str = "PROCESSES_BOOTSTRAP";
 
 /// What a parent tells its child, before the argument.
@@ -93,11 +94,24 @@ pub(crate) fn is_initialised() -> bool {
 /// In the program itself it returns at once, and a second call does nothing. A program that never calls it cannot start processes: `spawn`
 /// says so with [`SpawnError::NotInitialised`](crate::SpawnError::NotInitialised), and starts none. What stands before it in `main` happens in every child again.
 ///
-/// A child runs the function only if its parent runs the same build of this program and uses the same copy of this library; two copies in one program (of
-/// two versions, say) do not take each other's children. In a process that has gained rights when it was executed (set-user-ID, set-group-ID, capabilities of the
-/// file) it refuses to be a child, since its environment and its standard input are those of somebody with fewer rights, and ends the process with status 102.
+/// A child runs the function only if its parent runs the same build of this program and uses the
+/// same copy of this library; two copies in one program (of two versions, say) do not take each
+/// other's children. In a process that has gained rights when it was executed (set-user-ID,
+/// set-group-ID, capabilities of the file) it refuses to be a child, since its environment and its
+/// standard input are those of somebody with fewer rights, and ends the process with status 102.
 ///
 /// If this program was started with `SIGCHLD` ignored, that is undone, for it would lose its children's exit statuses.
+///
+/// With tokio, do not put `#[tokio::main]` on the function that calls it: that attribute starts the
+/// runtime and its threads first, in every child too, and a function that blocks on a runtime of
+/// its own panics there. Call `init` in a plain `main`, and make the runtime after it:
+///
+/// ```text
+/// fn main() {
+///     processes::init();
+///     tokio::runtime::Runtime::new().unwrap().block_on(async { /* … */ });
+/// }
+/// ```
 ///
 /// In tests, where `main` belongs to the test harness, use [`init_tests!`](crate::init_tests).
 ///
@@ -126,8 +140,8 @@ pub(crate) fn is_child() -> bool {
     identity_in_mark().is_some()
 }
 
-/// The identity that stands behind the bootstrap socket's numbers in the environment, if standard input is that socket, and if it is this copy of the
-/// library that has to run or to refuse it.
+/// The identity that stands behind the bootstrap socket's numbers in the environment, if standard
+/// input is that socket, and if it is this copy of the library that has to run or to refuse it.
 fn identity_in_mark() -> Option<String> {
     let mark = std::env::var(MARK).ok()?;
     let theirs = mark.strip_prefix(&numbers_of(rustix::stdio::stdin())?)?.strip_prefix(':')?;
@@ -152,13 +166,15 @@ fn numbers_of(fd: BorrowedFd<'_>) -> Option<String> {
     is_socket.then(|| format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// What a child is sent before its argument. The identity comes first, and its encoding is the same in all versions.
+/// What a child is sent before its argument. The identity comes first, and its encoding is the same
+/// in all versions.
 pub(crate) fn start_packet(start: &Start) -> Vec<u8> {
     let identity = postcard::to_stdvec(executable::identity()).expect("text always encodes");
     postcard::to_extend(start, identity).expect("numbers and text always encode")
 }
 
-/// Ends the process if what waits at its bootstrap socket was not sent by its parent, or must not be trusted.
+/// Ends the process if what waits at its bootstrap socket was not sent by its parent, or must not
+/// be trusted.
 fn refuse_strangers(socket: &OwnedFd) {
     let refuse = |reason: &str| {
         eprintln!(
@@ -174,15 +190,26 @@ fn refuse_strangers(socket: &OwnedFd) {
     };
     let parent = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
     if peer.pid() != parent {
-        if nix::sys::signal::kill(nix::unistd::Pid::from_raw(peer.pid()), None)
-            == Err(nix::errno::Errno::ESRCH)
-        {
-            exit(SETUP_FAILED); // the parent has ended meanwhile
+        if has_ended(peer.pid()) {
+            exit(SETUP_FAILED); // the parent did so meanwhile: nobody has to be told
         }
         refuse("the other end of its standard input is not its parent's");
     }
     if peer.uid() != rustix::process::geteuid().as_raw() {
         refuse("the other end of its standard input is another user's");
+    }
+}
+
+/// Whether there is no process of this number, or one that only waits to be reaped.
+fn has_ended(id: i32) -> bool {
+    let Some(pid) = rustix::process::Pid::from_raw(id) else { return false };
+    match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+        Ok(pidfd) => wire::poll_until(
+            &mut [PollFd::new(&pidfd, PollFlags::IN)],
+            Some(std::time::Instant::now()),
+        )
+        .is_ok_and(|ended| ended > 0),
+        Err(error) => error == rustix::io::Errno::SRCH,
     }
 }
 

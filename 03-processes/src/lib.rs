@@ -72,9 +72,70 @@
 //! - A pool loses the task that a dying worker was in, and no other; nothing ever waits for the dead.
 //! - A manager's item is on lease until it is acknowledged: a worker that dies gives it back.
 //!
-//! What is not promised: a process that leaves the tree on purpose (a daemon that forks twice) is out of reach; one that is *stopped* (`SIGSTOP`) before it has reached
-//! [`init`](init()), in its first milliseconds, learns of its parent's death only when it is continued; and a process that is killed runs no destructors,
-//! so what it was to delete stays.
+//! Not promised:
+//!
+//! - A process that leaves the tree on purpose, for example a daemon that forks twice, is not ended
+//!   with it.
+//! - A process that is *stopped* (`SIGSTOP`) before it has reached [`init`](init()), in its first
+//!   milliseconds, notices its parent's death only when it is continued.
+//! - A process that is killed runs no destructors, so files that it was to delete stay.
+//! - A task's own children are children of its *worker*: they end when the worker does, which is
+//!   not at the end of the task. A task that needs a process only for itself joins it or kills it
+//!   before it returns.
+//! - With `panic = "abort"` no panic can be caught. A panic on the main thread of a child is
+//!   reported by `join` all the same, since it is sent before the process aborts. A task that
+//!   panics takes its worker with it: the task is [`TaskError::WorkerLost`] with signal 6. So does
+//!   a panic on any other thread of the process.
+//!
+//! # Values
+//!
+//! Arguments, results and items are encoded with `postcard`, which writes neither the names nor the
+//! types of fields. So serde's attributes that rely on names or types in the encoding do not work:
+//!
+//! | attribute | what happens |
+//! | --- | --- |
+//! | `skip_serializing_if` | an error of the encoding as soon as a field is skipped |
+//! | `flatten` | an error of the encoding |
+//! | `untagged`, `tag = "…"` on an enum | an error of the decoding |
+//!
+//! `skip` works, and so do enums without these attributes, which Rust's own types such as `Option`
+//! and `Result` are.
+//!
+//! # Signals and Ctrl-C
+//!
+//! - A terminal sends `SIGINT` for Ctrl-C to all processes of the foreground group, so to this
+//!   program *and its children, with a pool's workers among them*. A program that does not handle
+//!   it ends, and its children too. A program that handles it starts the children that shall
+//!   survive it by [`Builder::own_process_group`], and lets a pool's workers ignore it (see
+//!   [`pool`]); it then ends them itself.
+//! - Children begin with no signal blocked and every signal handled in the default way, whatever
+//!   this program does; see [`Builder::spawn`].
+//! - The threads of the library block all signals. A program can block signals before it starts
+//!   threads, and receive them by `sigwait` or `signalfd`.
+//!
+//! # `fork`
+//!
+//! A program may `fork` before its first use of the library; each of the two processes then has a
+//! tree of its own. In a process forked *later*, every operation is an error that says so, and
+//! nothing of the original process is changed: what the copy drops or closes stays as it is for the
+//! original. A program that becomes a daemon does so first. In a forked copy that returns from a
+//! task or from a process's function, the process exits there, with status 0, or 101 after a panic.
+//!
+//! # Limits and tools
+//!
+//! - A queue or a ring takes one or two of the memory mappings that the kernel allows a process
+//!   (`vm.max_map_count`, by default 65,530): a process can hold about 32,000 queues.
+//! - Descriptors that have been sent and not yet received are *in flight*. A user without
+//!   privileges may have about as many of them as its limit of open files (`ulimit -n`), over all
+//!   of its processes; beyond that, sending fails with `ETOOMANYREFS`. With the limit 256, that is
+//!   about 256 descriptors. A process that is being started has two of them in flight, and those in
+//!   its argument. One message can carry at most 250.
+//! - Each child has one thread in this process, which sleeps until the child ends, and counts
+//!   towards the limit of processes (`ulimit -u`).
+//! - Valgrind up to at least version 3.19 does not know `pidfd_open`, so no process can be started
+//!   under it: `spawn` returns an error that says so. Queues, rings and pipes work under it.
+//! - A program started through the dynamic loader (`ld.so ./program`) or through an emulator cannot
+//!   start processes, nor can one that runs set-user-ID: [`SpawnError::CannotStartAgain`].
 #![deny(unsafe_code)]
 
 mod arena;

@@ -102,9 +102,11 @@ impl<F> Builder<F> {
 
     /// Puts the process into a process group of its own.
     ///
-    /// A terminal sends its signals to the whole foreground group: Ctrl-C (`SIGINT`) ends this process's children too, unless they are in another group. A program that
-    /// handles Ctrl-C itself, to finish what its children are at, starts them this way; it then ends them by [`Child::terminate`] or by its own end. A
-    /// process in another group than the terminal's cannot read from the terminal.
+    /// A terminal sends its signals to the whole foreground group: Ctrl-C (`SIGINT`) ends this
+    /// process's children too, unless they are in another group. A program that handles Ctrl-C
+    /// itself, to finish what its children are at, starts them this way; it then ends them by
+    /// [`Child::terminate`] or by its own end. A process in another group than the terminal's
+    /// cannot read from the terminal.
     ///
     /// ```
     /// use rustix::process::{getpgid, getpid};
@@ -128,23 +130,28 @@ impl<F> Builder<F> {
     ///
     /// # What the process inherits
     ///
-    /// - The environment, the arguments, the working directory, standard output and standard error. No other descriptor is open in it but those in
-    ///   its argument.
-    /// - Whatever the *calling thread* has at this moment: the processors it may run on, its priority, its capabilities, its resource limits and
-    ///   its sandbox (`no_new_privs`, seccomp, Landlock).
-    /// - Nothing of signals: no signal is blocked, and each is handled in the default way, whatever this process does with it. Only `SIGPIPE` is ignored, as in every
-    ///   Rust program; `SIGHUP`, `SIGINT` and `SIGQUIT` are, if they were when this program was started (by `nohup`, or by a shell in the background).
+    /// - The environment, the arguments, the working directory, standard output and standard error.
+    ///   No other descriptor is open in it but those in its argument.
+    /// - Whatever the *calling thread* has at this moment: the processors it may run on, its
+    ///   priority, its capabilities, its resource limits and its sandbox (`no_new_privs`, seccomp,
+    ///   Landlock).
+    /// - Nothing of signals: no signal is blocked, and each is handled in the default way, whatever
+    ///   this process does with it. Only `SIGPIPE` is ignored, as in every Rust program; `SIGHUP`,
+    ///   `SIGINT` and `SIGQUIT` are, if they were when this program was started (by `nohup`, or by
+    ///   a shell in the background).
     ///
     /// # When this process ends
     ///
-    /// The process is killed when this process ends, however that happens; when the *thread* that started it ends, nothing happens.
-    /// (A process that replaces itself by `exec` takes its children along too.)
+    /// The process is killed when this process ends, however that happens; when the *thread* that
+    /// started it ends, nothing happens. (A process that replaces itself by `exec` takes its
+    /// children along too.)
     ///
     /// # Errors
     ///
-    /// [`SpawnError`]: `init` was not called, the argument cannot be encoded, the function is not in the executable, this program
-    /// cannot be started again, this process is a fork or is exiting, or the system refuses (too many processes, threads or descriptors,
-    /// no memory). No process is left then.
+    /// [`SpawnError`]: `init` was not called, the argument cannot be encoded, the function is not
+    /// in the executable, this program cannot be started again, this process is a fork or is
+    /// exiting, or the system refuses (too many processes, threads or descriptors, no memory). No
+    /// process is left then.
     pub fn spawn<A, T>(self, argument: A) -> Result<Child<T>, SpawnError>
     where
         F: Fn(A) -> T + Copy + Send + 'static,
@@ -279,8 +286,21 @@ fn exec(
         flags |= PosixSpawnFlags::POSIX_SPAWN_SETPGROUP; // 0 by default: a new one
     }
     attributes.set_flags(flags)?;
-    // Not a `fork`: what happens in between takes no lock of this process and copies none of its memory.
-    let pid = posix_spawn(c"/proc/self/exe", &descriptors, &attributes, &arguments, &environment)?;
+    // Not a `fork`: what happens in between takes no lock of this process and copies none of its
+    // memory.
+    let path = c"/proc/self/exe";
+    let spawned = posix_spawn(path, &descriptors, &attributes, &arguments, &environment);
+    let pid = spawned.map_err(|error| match io::Error::from(error) {
+        error
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            io::Error::new(error.kind(), format!("/proc/self/exe: {error}"))
+        }
+        error => error,
+    })?;
 
     let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or(rustix::io::Errno::SRCH)?;
     match pidfd_open(pid, PidfdFlags::empty()) {
@@ -301,7 +321,14 @@ fn own_pidfd() -> io::Result<&'static OwnedFd> {
     if let Some(own) = OWN.get() {
         return Ok(own);
     }
-    let own = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+    let own = pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).map_err(|error| {
+        let missing = "there is no `pidfd_open`: Linux 5.4 is needed, and some tools that run a program (old versions of Valgrind) do not offer it";
+        if error == rustix::io::Errno::NOSYS {
+            io::Error::new(io::ErrorKind::Unsupported, missing)
+        } else {
+            error.into()
+        }
+    })?;
     Ok(OWN.get_or_init(|| own))
 }
 
@@ -592,7 +619,8 @@ pub struct Current {
     pub parent_id: Option<u32>,
 }
 
-/// The process this is called in. A process that the program made by `fork` itself has the name of the one it was forked from, and no `parent_id`.
+/// The process this is called in. A process that the program made by `fork` itself has the name of
+/// the one it was forked from, and no `parent_id`.
 ///
 /// ```
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -623,8 +651,8 @@ pub enum SpawnError {
     Encode(String),
     /// The function is in a shared library, not in the program's executable, and its address there cannot be told to another process.
     NotInExecutable,
-    /// This program, started again, would not get as far as the function; the reason. It runs set-user-ID, for example, or was started through
-    /// the dynamic loader.
+    /// This program, started again, would not get as far as the function; the reason. It runs
+    /// set-user-ID, for example, or was started through the dynamic loader.
     CannotStartAgain(&'static str),
     /// This process is a fork of one that has used this library.
     Forked,

@@ -1,14 +1,18 @@
 //! The processes this one started, and the threads that watch over them.
 //!
-//! Each child has a thread of its own here. It is started by the thread that calls `spawn`, so it has whatever that one has: the processors it may run on,
-//! its priority, its capabilities, its sandbox (`no_new_privs`, seccomp, Landlock). It starts the child, which inherits all of this, and then sleeps
-//! until the child has ended.
+//! Each child has a thread of its own here. It is started by the thread that calls `spawn`, so it
+//! has whatever that one has: the processors it may run on, its priority, its capabilities, its
+//! sandbox (`no_new_privs`, seccomp, Landlock). It starts the child, which inherits all of this,
+//! and then sleeps until the child has ended.
 //!
-//! That the thread lives as long as the child is what lets the kernel kill the child together with this process, even a child that is stopped and
-//! cannot look for itself: for `PR_SET_PDEATHSIG` the "parent" is the *thread* that started the process.
+//! That the thread lives as long as the child is what lets the kernel kill the child together with
+//! this process, even a child that is stopped and cannot look for itself: for `PR_SET_PDEATHSIG`
+//! the "parent" is the *thread* that started the process.
 //!
-//! A child that ended stays a *zombie* until its parent has taken its exit status. The thread does that as soon as the child ends, whether or
-//! not anybody still holds the [`Child`](crate::Child). A joiner does not wait for that thread: whichever sees first that the child ended takes the status.
+//! A child that ended stays a *zombie* until its parent has taken its exit status. The thread does
+//! that as soon as the child ends, whether or not anybody still holds the [`Child`](crate::Child).
+//! A joiner does not wait for that thread: whichever sees first that the child ended takes the
+//! status.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -61,7 +65,8 @@ impl Started {
 
     /// How it ended, taking the exit status from the kernel if nobody has; `None` while it runs.
     ///
-    /// In a fork of this process nothing can be learned, so there it runs for as long as its descriptor says so.
+    /// In a fork of this process nothing can be learned, so there it runs for as long as its
+    /// descriptor says so.
     pub(crate) fn end(&self) -> Option<End> {
         if fork::is_fork() {
             let mut pidfd = [PollFd::new(&self.pidfd, PollFlags::IN)];
@@ -117,7 +122,8 @@ impl Started {
     /// Waits until it has ended, and takes the exit status if nobody has.
     fn wait_to_reap(&self) -> End {
         loop {
-            // Not by `waitid`, which would take the stops of a process that this one traces from the tracer.
+            // Not by `waitid`, which would take the stops of a process that this one traces from
+            // the tracer.
             if poll_until(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None).is_err() {
                 std::thread::sleep(Duration::from_millis(10)); // no memory, or a limit of no descriptors
             }

@@ -5,10 +5,12 @@
 //!
 //! # Invariants
 //!
-//! - A [`Remote<C>`] is made only by [`Remote::new`], from a function in the code of this [executable](crate::executable), and reaches another process only
-//!   through the private sockets and rings between processes of one tree. Each of them has checked, before it decodes anything, that its parent runs the same
-//!   build of the same program and uses the same copy of this library. So adding the distance gives the address of the same
-//!   function again, of the type `fn(&mut C)` it was made from.
+//! - A [`Remote<C>`] is made only by [`Remote::new`], from a function in the code of this
+//!   [executable](crate::executable), and reaches another process only through the private sockets
+//!   and rings between processes of one tree. Each of them has checked, before it decodes anything,
+//!   that its parent runs the same build of the same program and uses the same copy of this
+//!   library. So adding the distance gives the address of the same function again, of the type
+//!   `fn(&mut C)` it was made from.
 //! - [`trampoline`] makes a value of the type `F` from nothing. It is reachable only through `Remote::new`, whose caller had a value of that type; and `F` is
 //!   `Copy` and of size zero, so one more value of it has no content that could be wrong and takes nothing from the first.
 #![allow(unsafe_code)]

@@ -32,7 +32,8 @@ thread_local! {
     static ALIVE: Alive = const { Alive };
 }
 
-/// Whether this thread is past its end and runs exit handlers or destructors of its thread-local values: those of the library may be gone.
+/// Whether this thread is past its end and runs exit handlers or destructors of its thread-local
+/// values: those of the library may be gone.
 ///
 /// To be asked once while the thread is alive, or the answer is "no".
 pub(crate) fn is_thread_ending() -> bool {

@@ -1,7 +1,8 @@
 //! The library's own threads: all of them block all signals.
 //!
-//! A signal for the process goes to any thread that does not block it. A program that blocks a signal everywhere, to receive it by `sigwait` or
-//! `signalfd`, relies on there being no such thread; and a handler of the program should not run on a thread it does not know.
+//! A signal for the process goes to any thread that does not block it. A program that blocks a
+//! signal everywhere, to receive it by `sigwait` or `signalfd`, relies on there being no such
+//! thread; and a handler of the program should not run on a thread it does not know.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -22,7 +23,8 @@ pub(crate) fn start<T: Send + 'static>(
     if let Some(size) = stack_size {
         builder = builder.stack_size(size);
     }
-    // A new thread has the mask of the one that starts it. What arrives here meanwhile is delivered after the mask is restored.
+    // A new thread has the mask of the one that starts it. What arrives here meanwhile is delivered
+    // after the mask is restored.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let started = builder.spawn(work);
     before.thread_set_mask()?;

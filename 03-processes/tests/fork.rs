@@ -39,9 +39,11 @@ tests!([
 /// Long enough for anything that does not hang.
 const ALARM: u32 = 30;
 
-/// Forks; the copy calls `work` and ends with status 0, or with 101 if `work` panics, or is killed by the alarm if it hangs.
+/// Forks; the copy calls `work` and ends with status 0, or with 101 if `work` panics, or is killed
+/// by the alarm if it hangs.
 fn in_a_fork(work: impl FnOnce()) -> Pid {
-    // SAFETY: the copy runs code that takes locks only of this test, which no other thread of it takes, and allocates, which the C library permits there.
+    // SAFETY: the copy runs code that takes locks only of this test, which no other thread of it
+    // takes, and allocates, which the C library permits there.
     match unsafe { fork() }.unwrap() {
         ForkResult::Parent { child } => child,
         ForkResult::Child => run_and_exit(work),
@@ -179,7 +181,8 @@ fn every_call_in_a_fork_is_an_error_and_touches_nothing() {
         assert!(Manager::builder(b"key").start().is_err_and(|error| is_about_forks(&error)));
     });
     assert_succeeds(fork);
-    // Another one drops the handles of the processes and of the pool, and a third one everything that is left, by its exit.
+    // Another one drops the handles of the processes and of the pool, and a third one everything
+    // that is left, by its exit.
     assert_succeeds(in_a_fork(|| {
         drop(owned(&pool));
         drop(owned(&child));
@@ -245,7 +248,8 @@ fn forks_while_other_threads_are_at_work_do_not_hang() {
             }
         });
         for _ in 0..40 {
-            // No message is formatted here: a lock of the allocator or of the output is the C library's and the standard library's affair.
+            // No message is formatted here: a lock of the allocator or of the output is the C
+            // library's and the standard library's affair.
             assert_succeeds(in_a_fork(|| {
                 assert!(queue.try_put(&2).is_err() && queue.try_get().is_err());
                 assert!(pool.apply(|n: u32| n, 1).is_err());
@@ -259,7 +263,8 @@ fn forks_while_other_threads_are_at_work_do_not_hang() {
     assert_eq!(pool.map(|n: u64| n, 0..10).unwrap().len(), 10);
 }
 
-/// Forks in the middle of a task; the copy returns too, or panics. What became of the copy is part of the result.
+/// Forks in the middle of a task; the copy returns too, or panics. What became of the copy is part
+/// of the result.
 fn fork_in_a_task((n, panics): (u32, bool)) -> (u32, u32, i32) {
     // SAFETY: the process has no other thread that holds a lock of this test.
     match unsafe { fork() }.unwrap() {
@@ -297,7 +302,8 @@ fn a_fork_made_by_a_process_gives_no_result() {
         let child = spawn(fork_in_a_task, (5, panics)).unwrap();
         assert_eq!(child.join(), Ok((5, child.id(), if panics { 101 } else { 0 })));
     }
-    // The copy outlives the original: the result is the original's, and it is there as soon as that one has ended.
+    // The copy outlives the original: the result is the original's, and it is there as soon as that
+    // one has ended.
     let (gone, end) = pipe::simplex::<()>().unwrap();
     let child = spawn(
         |end: Descriptor| {

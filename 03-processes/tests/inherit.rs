@@ -1,4 +1,5 @@
-//! What a child inherits from the thread that starts it, and what of signals it does not; and which signals the library's threads take.
+//! What a child inherits from the thread that starts it, and what of signals it does not; and which
+//! signals the library's threads take.
 #![allow(unsafe_code)]
 
 mod common;
@@ -80,7 +81,8 @@ fn all_signals() -> u64 {
         & !bit(libc::SIGSTOP)
 }
 
-/// The names of this process's threads that do not block all signals, without the first thread and the watchdog of the tests.
+/// The names of this process's threads that do not block all signals, without the first thread and
+/// the watchdog of the tests.
 fn threads_that_take_signals() -> (Vec<String>, Vec<String>) {
     let (mut names, mut takers) = (Vec::new(), Vec::new());
     for thread in fs::read_dir("/proc/self/task").unwrap().flatten() {
@@ -456,7 +458,8 @@ fn a_directory_of_the_calling_thread_alone_is_the_childs() {
     let directory = |()| std::env::current_dir().unwrap();
     spawn(directory, ()).unwrap().join().unwrap();
     let of_thread = thread::spawn(move || {
-        // SAFETY: from here on this thread has a working directory of its own; it uses no relative path of the others.
+        // SAFETY: from here on this thread has a working directory of its own; it uses no relative
+        // path of the others.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_FS) }, 0);
         std::env::set_current_dir("/").unwrap();
         spawn(directory, ()).unwrap().join().unwrap()

@@ -49,6 +49,7 @@ tests!([
     a_large_argument_does_not_make_spawn_wait,
     a_large_result_does_not_make_the_child_wait,
     what_cannot_be_encoded_or_decoded,
+    serde_attributes_that_need_names_are_errors,
     a_function_that_exits_has_no_result,
     functions_of_every_kind,
     a_mark_inherited_by_another_program_is_ignored,
@@ -562,6 +563,61 @@ fn what_cannot_be_encoded_or_decoded() {
     assert!(matches!(spawn(give, 2).unwrap().join(), Err(JoinError::Decode(_))));
     assert_eq!(spawn(give, 3).unwrap().join(), Ok(Refuses(3)));
     assert_eq!(active_children().len(), 0);
+}
+
+/// Values whose encoding relies on names or types, which the format does not have.
+mod attributes {
+    use super::{Deserialize, Serialize};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct Skips {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub first: Option<u32>,
+        pub second: u32,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    pub enum Untagged {
+        Number(u32),
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    pub enum Tagged {
+        Number { number: u32 },
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct Flattens {
+        #[serde(flatten)]
+        pub inner: Skips,
+    }
+}
+
+fn serde_attributes_that_need_names_are_errors() {
+    use attributes::{Flattens, Skips, Tagged, Untagged};
+    fn is_error<T>(value: T) -> bool
+    where
+        T: Clone + PartialEq + Serialize + serde::de::DeserializeOwned + Send + 'static,
+    {
+        let queue = Queue::unbounded().unwrap();
+        let (sender, receiver) = processes::pipe::simplex().unwrap();
+        let pool = processes::Pool::builder().workers(1).build().unwrap();
+        let count = |_: T| 1;
+        [
+            queue.put(&value).is_err() || queue.get().is_err(),
+            sender.send(&value).is_err() || receiver.recv().is_err(),
+            spawn(count, value.clone()).is_err()
+                || spawn(count, value.clone()).unwrap().join().is_err(),
+            pool.apply(count, value).is_err(),
+        ] == [true; 4]
+    }
+    assert!(is_error(Skips { first: None, second: 2 }));
+    assert!(!is_error(Skips { first: Some(1), second: 2 }), "nothing is skipped");
+    assert!(is_error(Untagged::Number(1)));
+    assert!(is_error(Tagged::Number { number: 1 }));
+    assert!(is_error(Flattens { inner: Skips { first: Some(1), second: 2 } }));
 }
 
 fn a_function_that_exits_has_no_result() {

@@ -1,4 +1,5 @@
-//! Every time-out of the library takes every duration: none, a nanosecond, more than the clock can represent, and what lies between.
+//! Every time-out of the library takes every duration: none, a nanosecond, more than the clock can
+//! represent, and what lies between.
 
 mod common;
 
@@ -22,7 +23,8 @@ tests!([
     an_endless_wait_lasts_until_there_is_something,
 ] helpers []);
 
-/// The public functions that take a duration or a deadline, as they stand in the source: the module, and the name.
+/// The public functions that take a duration or a deadline, as they stand in the source: the
+/// module, and the name.
 const TESTED: &[(&str, &str)] = &[
     ("manager", "connect_timeout"),
     ("manager", "get_timeout"),
@@ -69,7 +71,8 @@ fn every_function_with_a_duration_is_tested() {
 
 /// Durations, from none to more than any clock can represent.
 fn durations() -> Vec<Duration> {
-    // What the milliseconds of `poll`, the seconds of a `timespec`, and nanoseconds in 64 bits can hold, and a little more.
+    // What the milliseconds of `poll`, the seconds of a `timespec`, and nanoseconds in 64 bits can
+    // hold, and a little more.
     let limits = [i32::MAX as u64, u64::from(u32::MAX), i64::MAX as u64, u64::MAX];
     let seconds = limits.iter().flat_map(|limit| {
         [*limit, limit / 1000, limit / 1_000_000_000, limit / 1_000_000]

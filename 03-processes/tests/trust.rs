@@ -1,5 +1,5 @@
-//! Whom a child trusts, and which programs can start children: other builds, other copies of the library, other users, gained rights, the dynamic
-//! loader, the end of the program.
+//! Whom a child trusts, and which programs can start children: other builds, other copies of the
+//! library, other users, gained rights, the dynamic loader, the end of the program.
 #![allow(unsafe_code)]
 
 mod common;
@@ -25,6 +25,7 @@ use rustix::net::{
 
 const TESTS: &[common::Named] = &[
     ("what_a_parent_sends_is_run_by_its_child", what_a_parent_sends_is_run_by_its_child),
+    ("an_orphan_ends_without_a_word", an_orphan_ends_without_a_word),
     ("another_build_refuses", another_build_refuses),
     ("a_socket_that_is_not_the_parents_is_refused", a_socket_that_is_not_the_parents_is_refused),
     ("another_users_socket_is_refused", another_users_socket_is_refused),
@@ -57,6 +58,7 @@ const TESTS: &[common::Named] = &[
 const HELPERS: &[common::Named] = &[
     ("attack", attack),
     ("attack_as_nobody", attack_as_nobody),
+    ("leave_at_once", leave_at_once),
     ("start_plainly", start_plainly),
     ("start_with_two_ids", start_with_two_ids),
     ("replace_executable", replace_executable),
@@ -67,7 +69,8 @@ const HELPERS: &[common::Named] = &[
 ];
 
 const MARK: &str = "PROCESSES_BOOTSTRAP";
-/// The program that a child is to pass its packet on to, instead of being a child; and how it is to forge it.
+/// The program that a child is to pass its packet on to, instead of being a child; and how it is to
+/// forge it.
 const VICTIM: &str = "PROCESSES_TEST_VICTIM";
 const FORGERY: &str = "PROCESSES_TEST_FORGERY";
 /// A library whose copy of `processes` begins before this program's.
@@ -115,7 +118,8 @@ fn attack_as_nobody() {
     attack();
 }
 
-/// In a child, before it is one: gives its packet to the victim, as if this process were the victim's parent, and prints how that ended.
+/// In a child, before it is one: gives its packet to the victim, as if this process were the
+/// victim's parent, and prints how that ended.
 fn pass_on(victim: &Path) -> ! {
     let forgery = std::env::var(FORGERY).unwrap_or_default();
     let (mut bytes, descriptors) = receive(std::io::stdin().as_fd());
@@ -237,6 +241,28 @@ fn what_a_parent_sends_is_run_by_its_child() {
         printed.contains("ran as") && printed.contains("ended with Some(0)"),
         "{printed}{complaint}"
     );
+}
+
+/// Its parent has ended before it could look: that is not an attack.
+fn an_orphan_ends_without_a_word() {
+    for _ in 0..10 {
+        // All that have the pipes open have ended when this returns.
+        let (printed, complaint) = texts(helper("leave_at_once").output().unwrap());
+        assert_eq!((printed.as_str(), complaint.as_str()), ("", ""));
+    }
+}
+
+fn sleep_for_ever(_: ()) {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+fn leave_at_once() {
+    for _ in 0..3 {
+        drop(spawn(sleep_for_ever, ()).unwrap());
+    }
+    std::process::exit(0);
 }
 
 fn another_build_refuses() {
@@ -379,6 +405,10 @@ extern "C" fn at_exit() {
     let queue = Queue::<Vec<u32>>::unbounded().unwrap();
     queue.put(&vec![1, 2]).unwrap();
     println!("{:?}", queue.get().unwrap());
+    let handles = Queue::unbounded().unwrap();
+    let _ = handles.put(&queue).map(|()| handles.get());
+    let (sender, receiver) = pipe::simplex().unwrap();
+    let _ = sender.send(&queue).map(|()| receiver.recv());
     let (here, there) = pipe::duplex::<u32, u32>().unwrap();
     println!("{}", here.send(&1).is_ok() && there.recv().is_ok());
     println!("{}", Pool::new().is_err());
@@ -484,7 +514,8 @@ pub extern "C" fn begin() -> i32 {
 }
 "#;
 
-/// The library, made by the compiler from what this test itself was made from; `None` where that cannot be done.
+/// The library, made by the compiler from what this test itself was made from; `None` where that
+/// cannot be done.
 fn library(place: &Place) -> Option<PathBuf> {
     let dependencies = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let is_ours = |path: &PathBuf| {
@@ -545,7 +576,8 @@ fn start_in_a_library() {
     println!("{}", call_library("start"));
 }
 
-/// In the child, the library's copy begins before this program's own, and must leave the child to that.
+/// In the child, the library's copy begins before this program's own, and must leave the child to
+/// that.
 fn two_copies_of_the_library_keep_to_their_own_children() {
     let place = Place::new("copies");
     let Some(library) = library(&place) else { return };

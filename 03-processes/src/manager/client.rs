@@ -50,7 +50,8 @@ impl Client {
         Ok(Client { addresses, key: key.to_vec(), connect_timeout: Duration::from_secs(5) })
     }
 
-    /// How long connecting and proving may take; 5 seconds unless told otherwise, without a limit with [`Duration::MAX`].
+    /// How long connecting and proving may take; 5 seconds unless told otherwise, without a limit
+    /// with [`Duration::MAX`].
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Client {
         self.connect_timeout = timeout;
@@ -63,8 +64,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Disconnected`] when there is no manager; [`Refused`](ManagerError::Refused) when either side does not prove
-    /// that it has the key; [`NotAManager`](ManagerError::NotAManager) when another program listens there;
+    /// [`ManagerError::Disconnected`] when there is no manager; [`Refused`](ManagerError::Refused)
+    /// when either side does not prove that it has the key;
+    /// [`NotAManager`](ManagerError::NotAManager) when another program listens there;
     /// [`NoSuchQueue`](ManagerError::NoSuchQueue).
     pub fn queue<T>(&self, name: &str) -> Result<RemoteQueue<T>, ManagerError> {
         fork::begin_use()?;
@@ -118,7 +120,8 @@ impl Client {
                 }
                 Err(error) => return Err(explained(error)),
             };
-            // Seen with its first wrong byte: another program may send fewer bytes than a manager and then wait.
+            // Seen with its first wrong byte: another program may send fewer bytes than a manager
+            // and then wait.
             if !greeting[..read].iter().zip(&GREETING).all(|(theirs, ours)| theirs == ours) {
                 return Err(ManagerError::NotAManager);
             }
@@ -149,7 +152,8 @@ impl Client {
     }
 }
 
-/// Reads what is there, up to the length of `buffer`, waiting for it until `deadline`; 0 at the end.
+/// Reads what is there, up to the length of `buffer`, waiting for it until `deadline`; 0 at the
+/// end.
 fn read_some(stream: &mut TcpStream, buffer: &mut [u8], deadline: Deadline) -> io::Result<usize> {
     loop {
         let left = time_left(deadline);
@@ -357,7 +361,8 @@ impl<T: DeserializeOwned + 'static> RemoteQueue<T> {
     fn get_within(&mut self, timeout: Option<Duration>) -> Result<Lease<'_, T>, ManagerError> {
         match self.ask_waiting(|patience| Request::Get { patience }, &[], timeout)? {
             (Reply::Item { lease }, bytes) => {
-                // Before decoding, which runs the caller's code: if that panics, the item goes back.
+                // Before decoding, which runs the caller's code: if that panics, the item goes
+                // back.
                 let mut lease = Lease { queue: self, id: lease, value: None, is_open: true };
                 let decoded = if codec::is_own_bytes::<T>() {
                     codec::from_own_bytes(bytes)

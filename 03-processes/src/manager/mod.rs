@@ -62,7 +62,8 @@ use server::Server;
 pub enum ManagerError {
     /// One side has not proved that it has the key.
     Refused,
-    /// What listens at the address does not greet as a manager of this version does: it is another program.
+    /// What listens at the address does not greet as a manager of this version does: it is another
+    /// program.
     NotAManager,
     /// There is no connection (any more).
     Disconnected(io::Error),
@@ -201,7 +202,8 @@ impl Builder {
         self
     }
 
-    /// Drops a client that has not proved within `timeout` that it has the key; 5 seconds unless told otherwise, never with [`Duration::MAX`].
+    /// Drops a client that has not proved within `timeout` that it has the key; 5 seconds unless
+    /// told otherwise, never with [`Duration::MAX`].
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Builder {
         self.settings.handshake_timeout = timeout;

@@ -1,18 +1,21 @@
 //! The one piece of shared memory of a whole tree of processes.
 //!
-//! A sparse `memfd`, made by the first process that needs it and handed to every descendant. Whatever is shared (a queue, a
-//! ring) is a *range* of it, so a handle is plain numbers: it can be an argument, travel inside a message, reach a
-//! grandchild, and outlive its creator. The file becomes as long as what is mapped needs, and never shorter.
+//! A sparse `memfd`, made by the first process that needs it and handed to every descendant.
+//! Whatever is shared (a queue, a ring) is a *range* of it, so a handle is plain numbers: it can be
+//! an argument, travel inside a message, reach a grandchild, and outlive its creator. The file
+//! becomes as long as what is mapped needs, and never shorter.
 //!
 //! # Who holds a range
 //!
-//! Every process opens the `memfd` anew and holds a read lock (`F_OFD_SETLK`) on one byte for each range it uses. The kernel
-//! drops these locks when the process ends, however it ends. A range on whose byte a *write* lock can be had is held by no
-//! process. If no handle in flight keeps it either, its memory is punched out and its slot used again, under a new generation number, so a
+//! Every process opens the `memfd` anew and holds a read lock (`F_OFD_SETLK`) on one byte for each
+//! range it uses. The kernel drops these locks when the process ends, however it ends. A range on
+//! whose byte a *write* lock can be had is held by no process. If no handle in flight keeps it
+//! either, its memory is punched out and its slot used again, under a new generation number, so a
 //! handle that comes too late is an error and never another's queue.
 //!
-//! A handle in flight, encoded but not yet decoded, holds nothing by itself. What keeps the range meanwhile depends on what carries
-//! the bytes, see [`transit`](crate::transit): a [token](tokens) of the process that encoded it, or a descriptor with locks of its own.
+//! A handle in flight, encoded but not yet decoded, holds nothing by itself. What keeps the range
+//! meanwhile depends on what carries the bytes, see [`transit`](crate::transit): a [token](tokens)
+//! of the process that encoded it, or a descriptor with locks of its own.
 //!
 //! # Killed half-way
 //!
@@ -52,7 +55,8 @@ const MAGIC: u64 = u64::from_ne_bytes(*b"procs\x00\x00\x02");
 const SLOTS: u64 = 1 << 16;
 const SLOTS_AT: usize = 4096;
 const TOKENS_AT: usize = 4 << 20;
-/// The length of the directory: the header, the slots and the tokens. All of it is mapped; the file is as long as what is used.
+/// The length of the directory: the header, the slots and the tokens. All of it is mapped; the file
+/// is as long as what is used.
 const DIRECTORY: u64 = TOKENS_AT as u64 + tokens::TABLE_LEN;
 /// The length of a new file: the header and the first slots.
 const START: u64 = 64 << 10;
@@ -75,7 +79,8 @@ shared_struct! {
     /// One range. It is live while `generation` is odd.
     struct Slot {
         generation: AtomicU64,
-        /// [`Extent`] as a number; of the last range where there is none now, and zero where there never was one.
+        /// [`Extent`] as a number; of the last range where there is none now, and zero where there
+        /// never was one.
         extent: AtomicU64,
         /// Whether tokens for this generation have been issued.
         has_tokens: AtomicU64,
@@ -243,8 +248,9 @@ impl Arena {
         }
     }
 
-    /// Frees the slot if no process holds it and no handle in flight keeps it. The caller holds the arena's lock; this process does
-    /// not hold the slot, or has just given it up, and does not have its lock afterwards.
+    /// Frees the slot if no process holds it and no handle in flight keeps it. The caller holds the
+    /// arena's lock; this process does not hold the slot, or has just given it up, and does not
+    /// have its lock afterwards.
     fn free_if_unheld(&self, local: &Local, slot: u32) -> io::Result<bool> {
         let entry = self.slot(slot);
         let generation = entry.generation.load(Ordering::Relaxed);
@@ -253,7 +259,8 @@ impl Arena {
         }
         let is_mine = self.lock_byte(slot.into(), libc::F_WRLCK, false);
         let freed = match is_mine {
-            // From here on no process can take a read lock; one that waits for it will find the generation changed.
+            // From here on no process can take a read lock; one that waits for it will find the
+            // generation changed.
             Ok(true) => match self.is_in_flight(local, slot) {
                 Ok(false) => {
                     entry.generation.store(generation + 1, Ordering::Release);
@@ -357,7 +364,8 @@ impl Range {
         Range::with_extent(Extent::whole(len)?)
     }
 
-    /// As [`create`](Self::create), for a range of which mostly the first 4 MiB are used. Nothing can be mapped across their end.
+    /// As [`create`](Self::create), for a range of which mostly the first 4 MiB are used. Nothing
+    /// can be mapped across their end.
     pub(crate) fn create_split(len: u64) -> io::Result<Range> {
         Range::with_extent(Extent::split(len)?)
     }
@@ -369,7 +377,8 @@ impl Range {
         let _lock = header.lock.lock();
         let slot = arena.find_slot(&local)?;
         let entry = arena.slot(slot);
-        // Whoever freed it may have been killed before. The new extent is stored when the memory of the old one is given back.
+        // Whoever freed it may have been killed before. The new extent is stored when the memory of
+        // the old one is given back.
         arena.punch(slot)?;
         entry.extent.store(extent.to_bits(), Ordering::Release);
         entry.has_tokens.store(0, Ordering::SeqCst);
@@ -413,8 +422,8 @@ impl Range {
         Ok(Some(Range(Arc::new(Hold { slot: id.slot, generation: id.generation, extent }))))
     }
 
-    /// The range's numbers, to be encoded: what carries them keeps the range, or a token of this process does, until they have been
-    /// opened somewhere; see [`transit`].
+    /// The range's numbers, to be encoded: what carries them keeps the range, or a token of this
+    /// process does, until they have been opened somewhere; see [`transit`].
     ///
     /// # Errors
     ///
@@ -424,7 +433,8 @@ impl Range {
         transit::export(self)
     }
 
-    /// The range's numbers with a token: this process keeps the range until they have been opened somewhere.
+    /// The range's numbers with a token: this process keeps the range until they have been opened
+    /// somewhere.
     pub(crate) fn issue(&self) -> io::Result<RangeId> {
         let arena = arena()?;
         let token = arena.issue_token(&mut lock(&arena.local), self.0.slot)?;
@@ -451,7 +461,8 @@ impl Range {
         }
     }
 
-    /// A descriptor that holds the ranges: as long as it is open in any process, or on its way to one.
+    /// A descriptor that holds the ranges: as long as it is open in any process, or on its way to
+    /// one.
     pub(crate) fn hold_by_descriptor(ranges: &[Range]) -> io::Result<OwnedFd> {
         let file = open_anew(arena()?.own.as_fd())?;
         for range in ranges {

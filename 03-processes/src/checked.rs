@@ -1,7 +1,8 @@
 //! `postcard`'s serializer, which also checks what the format cannot show.
 //!
-//! A sequence is encoded as its length and its elements, and a structure as its fields alone. A `Serialize` that announces one
-//! length and writes another, or that skips a field, gives bytes that decode to another value or to none. Here it is an error of the encoding.
+//! A sequence is encoded as its length and its elements, and a structure as its fields alone. A
+//! `Serialize` that announces one length and writes another, or that skips a field, gives bytes
+//! that decode to another value or to none. Here it is an error of the encoding.
 
 use postcard::ser_flavors::Flavor;
 use postcard::{Error, Result};
@@ -54,7 +55,8 @@ impl<F: Flavor> Parts<'_, F> {
 #[cold]
 fn skipped(field: &str) -> Error {
     wire::complain(format!(
-        "the field `{field}` is skipped (`skip_serializing_if`): fields have no names in the encoding, so none can be missing"
+        "the field `{field}` is skipped (`skip_serializing_if`): fields have no names in the \
+         encoding, so none can be missing"
     ));
     Error::SerdeSerCustom
 }
@@ -83,8 +85,9 @@ impl<'a, F: Flavor> Serializer for Checked<'a, F> {
 
     forward! {
         serialize_bool(bool)
-        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
-        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
+        serialize_i128(i128) serialize_u128(u128)
         serialize_f32(f32) serialize_f64(f64) serialize_char(char)
         serialize_str(&str) serialize_bytes(&[u8])
         serialize_unit_struct(&'static str)
@@ -194,7 +197,8 @@ impl<'a, F: Flavor> Serializer for Checked<'a, F> {
         self.parts(len)
     }
 
-    /// Formatted once: `postcard` itself formats twice, and a `Display` may print another length the second time.
+    /// Formatted once: `postcard` itself formats twice, and a `Display` may print another length
+    /// the second time.
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<()> {
         use std::fmt::Write;
         let mut text = String::new();
@@ -239,7 +243,11 @@ macro_rules! named {
                 type Error = Error;
 
                 #[inline]
-                fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<()> {
+                fn serialize_field<T: Serialize + ?Sized>(
+                    &mut self,
+                    _: &'static str,
+                    value: &T,
+                ) -> Result<()> {
                     self.write(value)
                 }
 

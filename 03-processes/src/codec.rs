@@ -102,8 +102,8 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) -> post
     encode_to(value, Appender(to))
 }
 
-/// The value that `bytes`, all of them, encode. All decodings go through this: bytes that are left over are an error, for they mean that the
-/// value is another one than was encoded.
+/// The value that `bytes`, all of them, encode. All decodings go through this: bytes that are left
+/// over are an error, for they mean that the value is another one than was encoded.
 #[inline]
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<T> {
     let mut deserializer = postcard::Deserializer::from_bytes(bytes);

@@ -227,7 +227,11 @@ fn run(theirs: &str) -> ! {
     }
     let packet = match wire::receive(socket.as_fd(), None) {
         Ok(Some(packet)) => packet,
-        _ => exit(SETUP_FAILED),
+        Ok(None) => exit(SETUP_FAILED),
+        Err(error) => {
+            let _ = wire::send(socket.as_fd(), &report(&Report::Setup(error.to_string())), None);
+            exit(SETUP_FAILED)
+        }
     };
     let (code, answer) = match set_up(packet) {
         Ok((entry, mut call)) => {

@@ -1,10 +1,13 @@
-//! Limits of the system that have to be looked at before they are reached.
+//! Limits of the system that have to be looked at before they are reached, or told apart from other
+//! errors.
 
 use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-/// Refuses to make a file (shared memory is one) `len` bytes long if the process's limit on file sizes forbids it.
+/// Refuses to make a file (shared memory is one) `len` bytes long if the process's limit on file
+/// sizes forbids it.
 ///
 /// The kernel would refuse as well, but it would also send `SIGXFSZ`, which ends the program.
 ///
@@ -16,9 +19,21 @@ pub(crate) fn check_file_size(len: u64) -> io::Result<()> {
         Some(limit) if len > limit => Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!(
-                "{len} bytes of shared memory are more than the limit on file sizes of {limit} bytes (`ulimit -f`)"
+                "{len} bytes of shared memory are more than the limit on file sizes of {limit} \
+                 bytes (`ulimit -f`)"
             ),
         )),
         _ => Ok(()),
+    }
+}
+
+/// The error, as one of kind `QuotaExceeded` where too many files are open: the same call succeeds
+/// when some have been closed.
+pub(crate) fn descriptors(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::MFILE | Errno::NFILE) => {
+            io::Error::new(io::ErrorKind::QuotaExceeded, "too many open files")
+        }
+        _ => error,
     }
 }

@@ -32,6 +32,14 @@
 //! sender waits while the other side has not received about 200 KiB (of small messages, some 270; of large ones, about six).
 //!
 //! Several threads or processes may send on copies of one end, or receive on them: each message goes to one receiver.
+//!
+//! Each descriptor in a message takes a place among the receiver's open files, and so does what is
+//! beyond 32 KiB, and memory to which there are handles in the message (together one each). When
+//! there is no room for them, the message stays in the pipe and receiving is an error
+//! ([`RecvError::Io`] of the kind [`QuotaExceeded`](io::ErrorKind::QuotaExceeded)); when some files
+//! have been closed, the message can be received. (Only a receiver that shares its end with others,
+//! or its process with threads that open files at that very moment, can lose the descriptors of a
+//! message.)
 
 use std::fmt;
 use std::io;
@@ -167,8 +175,10 @@ macro_rules! receiving {
             ///
             /// # Errors
             ///
-            /// [`RecvError::Closed`] when every copy of the other end is gone and everything sent has been received;
-            /// [`RecvError::Decode`] for a message that is no such value (it is gone, the next one can be received).
+            /// [`RecvError::Closed`] when every copy of the other end is gone and everything sent
+            /// has been received; [`RecvError::Decode`] for a message that is no such value (it is
+            /// gone, the next one can be received); [`RecvError::Io`] when the system refuses, or
+            /// too many files are open (the message stays in the pipe).
             pub fn recv(&self) -> Result<$message, RecvError> {
                 recv(&self.socket, None)
             }
@@ -302,7 +312,9 @@ pub enum RecvError {
     TimedOut,
     /// The message is no value of this type; the reason. It is gone, the next one can be received.
     Decode(String),
-    /// The system refused.
+    /// The system refused. Of the kind [`QuotaExceeded`](io::ErrorKind::QuotaExceeded): too many
+    /// files are open to receive the descriptors that belong to the message, which stays in the
+    /// pipe.
     Io(io::Error),
 }
 

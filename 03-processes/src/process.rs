@@ -21,6 +21,7 @@ use crate::constructor::reset_in_children;
 use crate::executable;
 use crate::fork;
 use crate::init::{self, Call, IDENTITY, MARK, Report, Start, is_initialised, report};
+use crate::limits;
 use crate::panics::{self, Panic};
 use crate::reaper::{self, End, Started};
 use crate::remote::{Entry, Remote};
@@ -429,31 +430,36 @@ impl<T: DeserializeOwned> Child<T> {
         };
         let mut answer = lock(&self.answer);
         if let Answer::Awaited(socket) = &*answer {
-            *answer = received(socket, end);
+            *answer = received(socket, end)?;
         }
-        match &*answer {
+        let (packet, at) = match &*answer {
             Answer::Awaited(_) => unreachable!("it was received just now"),
-            Answer::Failed(error) => Err(error.clone()),
+            Answer::Failed(error) => return Err(error.clone()),
             Answer::Returned(packet, at) => {
-                let packet = packet.try_clone().map_err(|error| JoinError::Io(error.kind()))?;
-                wire::decode(&packet.bytes[*at..], packet.descriptors).map_err(JoinError::Decode)
+                let packet = packet.try_clone().map_err(limits::descriptors);
+                (packet.map_err(|error| JoinError::Io(error.kind()))?, *at)
             }
-        }
+        };
+        // Decoding runs code of the caller's, which may join as well.
+        drop(answer);
+        wire::decode(&packet.bytes[at..], packet.descriptors).map_err(JoinError::Decode)
     }
 }
 
-/// The answer of a process that has ended: all it will ever send has been sent.
-fn received(socket: &OwnedFd, end: End) -> Answer {
+/// The answer of a process that has ended: all it will ever send has been sent. An error where it
+/// is still to be received.
+fn received(socket: &OwnedFd, end: End) -> Result<Answer, JoinError> {
     let packet = match wire::receive(socket.as_fd(), deadline_after(Duration::ZERO)) {
         Ok(Some(packet)) => packet,
-        Ok(None) => return Answer::Failed(JoinError::from(end)),
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            return Answer::Failed(JoinError::from(end));
-        }
-        Err(error) => return Answer::Failed(JoinError::Io(error.kind())),
+        Ok(None) => return Ok(Answer::Failed(JoinError::from(end))),
+        Err(error) => match error.kind() {
+            io::ErrorKind::TimedOut => return Ok(Answer::Failed(JoinError::from(end))),
+            kind @ io::ErrorKind::QuotaExceeded => return Err(JoinError::Io(kind)),
+            kind => return Ok(Answer::Failed(JoinError::Io(kind))),
+        },
     };
     let total = packet.bytes.len();
-    match postcard::take_from_bytes::<Report>(&packet.bytes) {
+    Ok(match postcard::take_from_bytes::<Report>(&packet.bytes) {
         Ok((Report::Returned, rest)) => {
             let at = total - rest.len();
             Answer::Returned(packet, at)
@@ -464,7 +470,7 @@ fn received(socket: &OwnedFd, end: End) -> Answer {
         }
         Ok((Report::Result(error), _)) => Answer::Failed(JoinError::Encode(error)),
         Err(error) => Answer::Failed(JoinError::Decode(error.to_string())),
-    }
+    })
 }
 
 impl<T> Child<T> {
@@ -727,7 +733,9 @@ pub enum JoinError {
     StatusLost,
     /// This process is a fork of the one that started it.
     Forked,
-    /// The system refused to wait or to receive.
+    /// The system refused to wait or to receive. [`QuotaExceeded`](io::ErrorKind::QuotaExceeded):
+    /// too many files are open to receive a result that has descriptors in it or is larger than 32
+    /// KiB. It is not lost: join again when some have been closed.
     Io(io::ErrorKind),
 }
 
@@ -768,6 +776,10 @@ impl fmt::Display for JoinError {
                 f.write_str("the process ended, and somebody else took its exit status")
             }
             Self::Forked => f.write_str(fork::EXPLANATION),
+            Self::Io(io::ErrorKind::QuotaExceeded) => f.write_str(
+                "the process's result cannot be received: too many open files; join again when \
+                 some have been closed",
+            ),
             Self::Io(kind) => write!(f, "the process's result cannot be received: {kind}"),
         }
     }

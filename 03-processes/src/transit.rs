@@ -1,16 +1,18 @@
 //! What keeps a range while a handle to it is encoded in bytes that nobody has decoded.
 //!
-//! The handle's `Serialize` cannot know what its bytes are for, so whoever encodes a value says so first, by an
-//! [`Encoding`] on this thread:
+//! The handle's `Serialize` cannot know what its bytes are for, so whoever encodes a value says so
+//! first, by an [`Encoding`] on this thread:
 //!
-//! | carrier | what keeps the range | until |
-//! | --- | --- | --- |
-//! | memory that others read: a queue's item, a task's result, a manager's item | a token of this process | the first decoding, or this process's end |
-//! | a packet: a message in a pipe, a process's argument or result | a descriptor with locks that goes along | the packet is decoded or dropped, whoever has ended meanwhile |
-//! | memory that this process keeps: a task's argument, an initializer's | this process, which keeps the range beside the bytes | it drops them |
-//! | none: the program itself calls a serializer | a token of this process | the first decoding, or this process's end |
+//! - *Memory that others read* (a queue's item, a task's result, a manager's item): a token of this
+//!   process keeps the range, until the first decoding or until this process ends.
+//! - *A packet* (a message in a pipe, a process's argument or result): a descriptor with locks goes
+//!   along and keeps the range until the packet is decoded or dropped, whoever has ended meanwhile.
+//! - *Memory that this process keeps* (an initializer's argument): this process keeps the range
+//!   beside the bytes.
+//! - *Nothing known*, when the program itself calls a serializer: a token, as for memory.
 //!
-//! If the value cannot be encoded, or its bytes cannot be passed on, the tokens are taken back at once.
+//! If the value cannot be encoded, or its bytes cannot be passed on, the tokens are taken back at
+//! once.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -42,8 +44,8 @@ thread_local! {
     static EXPORTED: RefCell<Vec<(Range, RangeId)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An encoding that this thread is in the middle of; they may be nested. Dropped without one of its methods, it takes the tokens in
-/// it back: the encoding failed, or nobody gets the bytes.
+/// An encoding that this thread is in the middle of; they may be nested. Dropped without one of its
+/// methods, it takes the tokens in it back: the encoding failed, or nobody gets the bytes.
 pub(crate) struct Encoding {
     before: u32,
 }
@@ -92,7 +94,8 @@ impl Drop for Encoding {
     #[inline]
     fn drop(&mut self) {
         if STATE.get() & COUNT != self.before & COUNT {
-            // The range is held until its token is taken back, and freed by the drop if nobody else holds it.
+            // The range is held until its token is taken back, and freed by the drop if nobody else
+            // holds it.
             self.end().into_iter().for_each(|(range, id)| range.recall(id));
         }
         STATE.set(self.before);

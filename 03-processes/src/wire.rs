@@ -37,7 +37,8 @@ const INLINE: usize = 32 * 1024;
 /// The length of the whole packet, before its bytes.
 const HEADER: usize = size_of::<u64>();
 
-/// Descriptors one value can have. A packet carries up to two more: one for bytes, and one that holds shared memory.
+/// Descriptors one value can have. A packet carries up to two more: one for bytes, and one that
+/// holds shared memory.
 pub(crate) const MAX_DESCRIPTORS: usize = 250;
 
 /// Descriptors the kernel puts into one message (`SCM_MAX_FD`).
@@ -92,7 +93,8 @@ pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Resu
 ///
 /// # Errors
 ///
-/// `BrokenPipe` when the other end is gone, `TimedOut`, `FileTooLarge` (the limit on file sizes), or what the kernel says (no memory, too many descriptors open or in flight).
+/// `BrokenPipe` when the other end is gone, `TimedOut`, `FileTooLarge` (the limit on file sizes),
+/// or what the kernel says (no memory, too many descriptors open or in flight).
 pub(crate) fn send(socket: BorrowedFd<'_>, packet: &Packet, deadline: Deadline) -> io::Result<()> {
     let total = packet.bytes.len();
     let (head, tail) = packet.bytes.split_at(total.min(INLINE));
@@ -145,8 +147,8 @@ thread_local! {
     static LANDING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Waits for a packet and looks at it, so that it is not received before there is room for its descriptors; `false` when the other end
-/// is gone and everything it sent has been received.
+/// Waits for a packet and looks at it, so that it is not received before there is room for its
+/// descriptors; `false` when the other end is gone and everything it sent has been received.
 ///
 /// # Errors
 ///
@@ -171,7 +173,8 @@ fn look(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<bool> {
                 };
             }
             Ok(message) => return Ok(message.bytes > 0),
-            // The other end closed before it read all we sent. That is said once; what it sent before comes after it, then the end.
+            // The other end closed before it read all we sent. That is said once; what it sent
+            // before comes after it, then the end.
             Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(Errno::AGAIN) => {
                 let mut fds = [PollFd::new(&socket, PollFlags::IN)];
@@ -188,8 +191,8 @@ fn look(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<bool> {
 ///
 /// # Errors
 ///
-/// `TimedOut` at the deadline; `QuotaExceeded` when too many descriptors are open for those of the packet, which can be received when some
-/// have been closed; or what the kernel says.
+/// `TimedOut` at the deadline; `QuotaExceeded` when too many descriptors are open for those of the
+/// packet, which can be received when some have been closed; or what the kernel says.
 pub(crate) fn receive(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<Option<Packet>> {
     check_thread().map_err(io::Error::other)?;
     LANDING.with_borrow_mut(|landing| {
@@ -284,7 +287,8 @@ pub(crate) fn encode<T: Serialize + ?Sized>(prefix: Vec<u8>, value: &T) -> Resul
     let mut descriptors = OUTGOING.take().unwrap_or_default();
     let ranges = encoding.into_ranges();
     if !ranges.is_empty() {
-        // After those of the value, which are known by their positions: kept until the value is decoded.
+        // After those of the value, which are known by their positions: kept until the value is
+        // decoded.
         let hold = Range::hold_by_descriptor(&ranges).map_err(|error| error.to_string())?;
         descriptors.push(hold);
     }

@@ -1,5 +1,5 @@
-//! Handles of shared memory on their way from process to process: each keeps what it stands for until it has arrived, by whatever way it goes, and no
-//! longer.
+//! Handles of shared memory on their way from process to process: each keeps what it stands for
+//! until it has arrived, by whatever way it goes, and no longer.
 
 mod common;
 
@@ -340,7 +340,8 @@ impl Serialize for Never {
     }
 }
 
-/// Many queues are each put where they cannot be put. Each that stayed would keep a page at least, and 65,536 of them leave no place for another.
+/// Many queues are each put where they cannot be put. Each that stayed would keep a page at least,
+/// and 65,536 of them leave no place for another.
 fn failed_puts_pin_nothing() {
     const ROUNDS: u32 = 500;
     type Handle = Queue<u8>;

@@ -1,11 +1,13 @@
 //! Where in the file a range lies: in a window of its slot's own.
 //!
-//! A slot has one range at a time, so a place that follows from the slot's number is always free for it. Nothing has to be
-//! allocated or freed, no sequence of sizes uses the offsets up, and a process killed at any instruction leaves nothing to
-//! repair. Windows cost nothing but offsets, as the file is sparse.
+//! A slot has one range at a time, so a place that follows from the slot's number is always free
+//! for it. Nothing has to be allocated or freed, no sequence of sizes uses the offsets up, and a
+//! process killed at any instruction leaves nothing to repair. Windows cost nothing but offsets, as
+//! the file is sparse.
 //!
-//! There are windows of three sizes, the small ones first, so that a program with few ranges has a short file even if the file's
-//! length is limited (`RLIMIT_FSIZE`). All boundaries are multiples of any page size.
+//! There are windows of three sizes, the small ones first, so that a program with few ranges has a
+//! short file even if the file's length is limited (`RLIMIT_FSIZE`). All boundaries are multiples
+//! of any page size.
 
 use std::io;
 
@@ -31,8 +33,8 @@ const SPLIT: u64 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) len: u64,
-    /// Whether its first bytes are in its small window and the rest in the medium one: for a range that is seldom used to its
-    /// end.
+    /// Whether its first bytes are in its small window and the rest in the medium one: for a range
+    /// that is seldom used to its end.
     split: bool,
 }
 
@@ -56,7 +58,8 @@ impl Extent {
         }
     }
 
-    /// A range of `len` bytes in two pieces, so that nothing may be mapped across the first 4 MiB's end.
+    /// A range of `len` bytes in two pieces, so that nothing may be mapped across the first 4 MiB's
+    /// end.
     pub(super) fn split(len: u64) -> io::Result<Extent> {
         let whole = Extent::whole(len)?;
         assert!(SIZES[0] < len && len <= SIZES[1], "as large as a queue");

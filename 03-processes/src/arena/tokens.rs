@@ -1,14 +1,18 @@
 //! Tokens: what keeps a range while a handle to it is encoded in bytes that nobody has decoded.
 //!
-//! Each encoding of a handle has a *token* of its own, a word of shared memory that says which slot it keeps and that it is
-//! outstanding. Its number and value travel with the handle. The first decoding, whoever does it, ticks the token off, by one
-//! compare-and-swap from just that value; a second decoding of the same bytes finds another value and changes nothing, also when the word
-//! has meanwhile become another encoding's token, because each use of a word has a new serial number.
+//! Each encoding of a handle has a *token* of its own, a word of shared memory that says which slot
+//! it keeps and that it is outstanding. Its number and value travel with the handle. The first
+//! decoding, whoever does it, ticks the token off, by one compare-and-swap from just that value; a
+//! second decoding of the same bytes finds another value and changes nothing, also when the word
+//! has meanwhile become another encoding's token, because each use of a word has a new serial
+//! number.
 //!
-//! Words come in blocks. A process takes a block by a lock on a byte of the arena's file, as it does for a slot, and issues tokens
-//! from its own blocks only. The kernel drops the lock when the process ends, however it ends: the tokens it issued then count no longer,
-//! and the block is another's to take. So there is nothing to repair after a kill at any instruction, and a token that nobody will ever tick off
-//! (its message was dropped, or its receiver killed) keeps its range until the process that issued it ends, and no longer.
+//! Words come in blocks. A process takes a block by a lock on a byte of the arena's file, as it
+//! does for a slot, and issues tokens from its own blocks only. The kernel drops the lock when the
+//! process ends, however it ends: the tokens it issued then count no longer, and the block is
+//! another's to take. So there is nothing to repair after a kill at any instruction, and a token
+//! that nobody will ever tick off (its message was dropped, or its receiver killed) keeps its range
+//! until the process that issued it ends, and no longer.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,7 +124,8 @@ impl Arena {
             {
                 continue;
             }
-            // The tokens of the one who had it count no longer. A late decoding may tick one off at this moment, which comes to the same.
+            // The tokens of the one who had it count no longer. A late decoding may tick one off at
+            // this moment, which comes to the same.
             for word in self.block(block) {
                 word.fetch_and(!OUTSTANDING, Ordering::Relaxed);
             }
@@ -147,8 +152,8 @@ impl Arena {
         }
     }
 
-    /// Whether a token of a living process keeps the slot. The caller holds the arena's lock, and no process holds the slot: so no
-    /// token for it can be issued meanwhile.
+    /// Whether a token of a living process keeps the slot. The caller holds the arena's lock, and
+    /// no process holds the slot: so no token for it can be issued meanwhile.
     pub(super) fn is_in_flight(&self, local: &Local, slot: u32) -> io::Result<bool> {
         if self.slot(slot).has_tokens.load(Ordering::SeqCst) == 0 {
             return Ok(false);

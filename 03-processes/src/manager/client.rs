@@ -14,6 +14,7 @@ use super::{ManagerError, keep_alive};
 use crate::codec;
 use crate::fork;
 use crate::sync::{Deadline, deadline_after, time_left};
+use crate::transit::{Carrier, Encoding};
 
 /// How long a server may take for an answer that needs no waiting for others.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -235,6 +236,9 @@ impl<T> RemoteQueue<T> {
         let (reply, item) = postcard::take_from_bytes(&frame).map_err(|_| self.breach())?;
         let item_at = frame.len() - item.len();
         frame.drain(..item_at);
+        if !(frame.is_empty() || matches!(reply, Reply::Item { .. })) {
+            return Err(self.breach());
+        }
         self.broken = false;
         Ok((reply, frame))
     }
@@ -320,6 +324,7 @@ impl<T: Serialize + 'static> RemoteQueue<T> {
 
     fn put_within(&mut self, item: &T, timeout: Option<Duration>) -> Result<(), ManagerError> {
         let mut buffer = Vec::new();
+        let encoding = Encoding::begin(Carrier::Memory);
         let bytes = match codec::own_bytes(item) {
             Some(bytes) => bytes,
             None => {
@@ -330,7 +335,12 @@ impl<T: Serialize + 'static> RemoteQueue<T> {
         if bytes.len() as u64 > self.max_item {
             return Err(ManagerError::TooLarge { len: bytes.len(), max: self.max_item });
         }
-        match self.ask_waiting(|patience| Request::Put { patience }, bytes, timeout)? {
+        let reply = self.ask_waiting(|patience| Request::Put { patience }, bytes, timeout);
+        // Without an answer the item may be there.
+        if matches!(reply, Err(_) | Ok((Reply::Done, _))) {
+            encoding.passed_on();
+        }
+        match reply? {
             (Reply::Done, _) => Ok(()),
             (Reply::NotNow, _) => Err(ManagerError::Full),
             (Reply::Closed, _) => Err(ManagerError::Closed),

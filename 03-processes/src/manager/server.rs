@@ -145,6 +145,9 @@ impl Connection {
             postcard::take_from_bytes::<Request>(&frame[4..]).map_err(|_| Breach)?;
         let item_at = frame.len() - item.len();
         frame.drain(..item_at);
+        if !(frame.is_empty() || matches!(request, Request::Put { .. })) {
+            return Err(Breach);
+        }
         Ok(Some((request, frame)))
     }
 

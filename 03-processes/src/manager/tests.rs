@@ -374,6 +374,8 @@ fn malformed_frames_close_that_client_only() {
         vec![2, 0, 0, 0, 4, 0],          // gives back another's lease
         [put(), put()].concat(),         // two at once
         vec![3, 0, 0, 0, 0, 1, b'x'],    // opens again
+        vec![2, 0, 0, 0, 5, 0],          // counts, with something behind the request
+        vec![2, 0, 0, 0, 6, 0],          // closes, the same
     ];
     for frame in frames {
         let mut bad = raw(&manager, "results");

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::arguments::Arguments;
 use super::board::Records;
 use super::worker::{Batch, tag};
+use crate::codec;
 use crate::fork;
 use crate::panics::{self, Panic};
 use crate::remote::Remote;
@@ -141,7 +142,7 @@ impl Tasks {
 #[inline]
 fn outcome<T: DeserializeOwned>(tag: u8, rest: &[u8]) -> Result<T, TaskError> {
     if tag == tag::RETURNED {
-        postcard::from_bytes(rest).map_err(|error| TaskError::Decode(wire::explain(error)))
+        codec::decode(rest).map_err(|error| TaskError::Decode(wire::explain(error)))
     } else {
         Err(failure(tag, rest))
     }

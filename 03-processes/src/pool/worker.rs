@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
 use super::board::{Board, Log};
+use crate::codec;
 use crate::fork;
 use crate::panics::{self, Panic};
 use crate::remote::{Entry, Remote};
@@ -137,7 +138,7 @@ where
         while let Err(panic) = panics::catch(|| {
             for argument in arguments.by_ref() {
                 result.clear();
-                let outcome = match postcard::from_bytes::<A>(argument) {
+                let outcome = match codec::decode::<A>(argument) {
                     Ok(argument) => wire::append(&function(argument), &mut result)
                         .map_err(|error| (tag::RESULT, error)),
                     Err(error) => Err((tag::ARGUMENT, wire::explain(error))),
@@ -162,7 +163,7 @@ pub(super) struct RunSetup<A>(PhantomData<fn(A)>);
 
 impl<F: Fn(A), A: DeserializeOwned> Entry<F, Setup> for RunSetup<A> {
     fn run(function: F, setup: &mut Setup) {
-        let outcome = panics::catch(|| match postcard::from_bytes::<A>(&setup.argument) {
+        let outcome = panics::catch(|| match codec::decode::<A>(&setup.argument) {
             Ok(argument) => function(argument),
             Err(error) => {
                 panic!("the initialiser's argument cannot be decoded: {}", wire::explain(error))

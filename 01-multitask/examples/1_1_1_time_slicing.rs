@@ -27,7 +27,6 @@ use multitask::{
     slices::{Recorder, Slice, most_at_once},
 };
 use std::{
-    io,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
@@ -36,7 +35,7 @@ use util::{measure, tick, timeline, work::count_primes};
 
 const THREADS: usize = 3;
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     let _timeline = timeline::start();
     let all = cores::allowed()?;

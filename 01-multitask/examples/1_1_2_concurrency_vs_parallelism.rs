@@ -27,7 +27,6 @@ use multitask::{
 };
 use std::{
     cell::Cell,
-    io,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
@@ -38,7 +37,7 @@ use util::{
     work::count_primes,
 };
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     println!("build: {}", multitask::build());
     let all = cores::allowed()?;

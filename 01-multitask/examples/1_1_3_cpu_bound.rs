@@ -25,14 +25,14 @@ use multitask::{
     cores,
 };
 use rayon::prelude::*;
-use std::{error::Error, ops::Range, thread};
+use std::{ops::Range, thread};
 use util::{
     measure::{self, Table},
     tick,
     work::count_primes,
 };
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     println!("build: {}", multitask::build());

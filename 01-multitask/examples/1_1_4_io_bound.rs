@@ -22,7 +22,6 @@
 use multitask::advice::{IoBound, io_bound};
 use processes::Queue;
 use std::{
-    error::Error,
     io,
     net::SocketAddr,
     sync::{
@@ -44,7 +43,7 @@ use util::{
 
 const REQUESTS: u32 = 100;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     println!("build: {}", multitask::build());

@@ -26,7 +26,6 @@ use serde::{Deserialize, Serialize};
 use std::{
     cell::Cell,
     collections::BTreeSet,
-    error::Error,
     rc::Rc,
     sync::atomic::{AtomicU32, Ordering::SeqCst},
     thread,
@@ -53,7 +52,7 @@ struct Thread {
     seen: BTreeSet<i32>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

@@ -26,7 +26,7 @@ use std::{
 };
 use util::{tick, timeline};
 
-fn main() -> std::io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     let _timeline = timeline::start();
     let started = tick::elapsed();

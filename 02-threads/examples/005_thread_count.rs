@@ -19,7 +19,7 @@ use std::{
 };
 use util::{tick, timeline};
 
-fn main() -> std::io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     let _timeline = timeline::start();
     let counted = Arc::new(Barrier::new(3));

@@ -20,7 +20,7 @@ use std::{
 };
 use util::timeline;
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     let _timeline = timeline::start();
     let show = |when: &str| -> io::Result<usize> {

@@ -14,14 +14,13 @@
 //! ```
 
 use std::{
-    env, io,
-    process::Command,
+    env,
     sync::{Arc, Barrier},
     thread,
 };
 use util::{tick, timeline};
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!(args);
     let way: Option<String> = args.value("--child"); // what this program is started as below
     args.finish();
@@ -34,8 +33,7 @@ fn main() -> io::Result<()> {
         ("main joins:", "join", "begun, done"),
         ("main uses a scope:", "scope", "begun, done"),
     ] {
-        let mut child = Command::new(env::current_exe()?);
-        let output = child.args(["--child", way]).envs(timeline::env()).output()?;
+        let output = util::again(["--child", way]).output()?;
         let said = String::from_utf8_lossy(&output.stdout).trim().replace('\n', ", ");
         println!("{what:19} {said}");
         assert_eq!(said, expected);
@@ -43,7 +41,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn child(way: &str) -> io::Result<()> {
+fn child(way: &str) -> util::Result<()> {
     let begun = Arc::new(Barrier::new(2));
     // ANCHOR: ways
     match way {
@@ -63,7 +61,7 @@ fn child(way: &str) -> io::Result<()> {
             s.spawn(|| work(&begun, 1)); // may borrow: it cannot outlive the scope
             begun.wait();
         }),
-        _ => return Err(io::Error::other(format!("{way:?} is none of return, join, scope"))),
+        _ => return Err(format!("{way:?}: expected return, join or scope").into()),
     }
     // ANCHOR_END: ways
     Ok(())

@@ -48,7 +48,7 @@ impl Runner<'_> {
     }
 }
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     let _timeline = timeline::start();
     let mut orders = HashSet::new();

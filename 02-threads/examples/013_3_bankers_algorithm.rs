@@ -42,7 +42,7 @@ const TOTAL: Amounts<3> = [10, 5, 7];
 const LIMITS: [Amounts<3>; 5] = [[7, 5, 3], [3, 2, 2], [9, 0, 2], [2, 2, 2], [4, 3, 3]];
 const HELD: [Amounts<3>; 5] = [[0, 1, 0], [2, 0, 0], [3, 0, 2], [2, 1, 1], [0, 0, 2]];
 
-fn main() -> Result<(), Denied> {
+fn main() -> util::Result<()> {
     util::case!();
     let _timeline = timeline::start();
     classic_table()?;

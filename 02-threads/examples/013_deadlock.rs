@@ -17,7 +17,6 @@
 //! ```
 
 use std::{
-    io,
     process::ExitCode,
     sync::{Arc, Barrier},
     thread,
@@ -25,7 +24,7 @@ use std::{
 use threads::wait_for::{Graph, Lock};
 use util::{tick, timeline};
 
-fn main() -> io::Result<ExitCode> {
+fn main() -> util::Result<ExitCode> {
     util::case!();
     let _timeline = timeline::start();
     let (graph, circles) = Graph::new();

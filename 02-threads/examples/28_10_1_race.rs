@@ -20,7 +20,6 @@
 //! ```
 
 use std::{
-    io,
     path::Path,
     sync::{
         Barrier,
@@ -34,7 +33,7 @@ const ROUNDS: u32 = 10_000;
 /// The rounds in which the two meet in the gap.
 const MEETINGS: u32 = 100;
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     let _timeline = timeline::start();
     let naive = concat!(env!("CARGO_MANIFEST_DIR"), "/compile_fail/naive_shared_counter.rs");

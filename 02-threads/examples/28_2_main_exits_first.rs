@@ -17,14 +17,13 @@
 //! ```
 
 use std::{
-    env, io,
-    process::Command,
+    env,
     sync::{Arc, Barrier},
     thread,
 };
 use util::{tick, timeline};
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!(args);
     let is_child = args.flag("--child"); // what this program is started as below
     args.finish();
@@ -33,8 +32,7 @@ fn main() -> io::Result<()> {
         start_and_return();
         return Ok(());
     }
-    let mut child = Command::new(env::current_exe()?);
-    let output = child.arg("--child").envs(timeline::env()).output()?;
+    let output = util::again(["--child"]).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     print!("{said}");
     let count = |what| said.lines().filter(|line| line.contains(what)).count();

@@ -13,10 +13,10 @@
 //! work of 5 ticks, main joins:       done
 //! ```
 
-use std::{env, io, process::Command, thread};
+use std::{env, io, thread};
 use util::{tick, timeline};
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!(args);
     let work = args.number("--child", 1..=1000_u32); // what this program is started as below
     let join = args.flag("--join");
@@ -53,8 +53,7 @@ fn child(work: u32, join: bool) {
 
 /// Runs `child` in a process of its own and says whether its work was done.
 fn finishes(arguments: &[&str]) -> io::Result<bool> {
-    let mut child = Command::new(env::current_exe()?);
-    let output = child.args(arguments).envs(timeline::env()).output()?;
+    let output = util::again(arguments).output()?;
     assert!(output.status.success(), "also when the work is cut off");
     Ok(output.stdout == b"done\n")
 }

@@ -17,10 +17,10 @@
 //! ...
 //! ```
 
-use std::{io, path::Path, sync::Arc, thread};
+use std::{path::Path, sync::Arc, thread};
 use util::{compiler, timeline};
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     let _timeline = timeline::start();
 

@@ -13,14 +13,13 @@
 //! ```
 
 use std::{
-    env, io,
-    process::Command,
+    env,
     sync::mpsc::{self, Receiver},
     thread,
 };
 use util::{output, timeline};
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!(args);
     let way: Option<String> = args.value("--child"); // what this program is started as below
     args.finish();
@@ -32,8 +31,7 @@ fn main() -> io::Result<()> {
     for (what, way, expected) in
         [("cut off:", "return", "Dear Ann,"), ("told and joined:", "join", "Dear Ann, yours, Bob")]
     {
-        let mut child = Command::new(env::current_exe()?);
-        let output = child.args(["--child", way]).envs(timeline::env()).output()?;
+        let output = util::again(["--child", way]).output()?;
         let letter = String::from_utf8_lossy(&output.stdout);
         println!("{what} {letter}");
         assert_eq!(letter, expected);

@@ -21,10 +21,9 @@
 //! dancing: Process-2, id [..], parent [..]
 //! ```
 
-use std::error::Error;
 use util::{tick, timeline};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init(); // in a child this runs its function, and does not return
     let _timeline = timeline::start();

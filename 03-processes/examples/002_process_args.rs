@@ -15,7 +15,7 @@
 
 use processes::JoinError;
 use serde::{Deserialize, Serialize};
-use std::{error::Error, os::unix::process::ExitStatusExt, path::Path};
+use std::{os::unix::process::ExitStatusExt, path::Path};
 use util::{tick, timeline};
 
 // ANCHOR: arguments
@@ -35,7 +35,7 @@ fn grow_older((mut person, years): (Person, u32)) {
 }
 // ANCHOR_END: arguments
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

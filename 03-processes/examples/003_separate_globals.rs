@@ -15,7 +15,7 @@
 //! main sees: [0, 1, 2]
 //! ```
 
-use std::{error::Error, sync::Mutex, thread};
+use std::{sync::Mutex, thread};
 use util::timeline;
 
 static NUMBERS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
@@ -31,7 +31,7 @@ fn see((): ()) -> Vec<u32> {
     NUMBERS.lock().unwrap().clone()
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

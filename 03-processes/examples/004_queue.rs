@@ -21,7 +21,6 @@
 //! ```
 
 use processes::queue::{GetError, PutError, Queue};
-use std::error::Error;
 use util::{tick, timeline};
 
 fn put_three(queue: Queue<String>) {
@@ -37,7 +36,7 @@ fn get_one(queue: Queue<String>) {
     println!("child: got {}", queue.get().unwrap());
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

@@ -13,7 +13,7 @@
 //! ```
 
 use processes::queue::{GetError, Queue};
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 use util::{tick, timeline};
 
 fn put_later(queue: Queue<u32>) {
@@ -22,7 +22,7 @@ fn put_later(queue: Queue<u32>) {
     queue.put(&42).unwrap();
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

@@ -14,7 +14,6 @@
 //! ```
 
 use processes::queue::{GetError, Queue};
-use std::error::Error;
 use util::{tick, timeline};
 
 const PAGES: u32 = 20;
@@ -58,7 +57,7 @@ fn analyse((pages, i_am_idle): (Queue<u32>, Queue<()>)) -> (Vec<u32>, u32) {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

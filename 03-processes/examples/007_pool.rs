@@ -14,7 +14,7 @@
 //! ```
 
 use processes::{Pool, TaskError};
-use std::{collections::HashSet, error::Error, thread};
+use std::{collections::HashSet, thread};
 use util::{tick, timeline};
 
 /// Returns the square, and who computed it.
@@ -28,7 +28,7 @@ fn fail((): ()) {
     panic!("no such task");
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

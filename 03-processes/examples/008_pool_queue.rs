@@ -16,7 +16,6 @@
 //! ```
 
 use processes::{Pool, queue::Queue};
-use std::error::Error;
 use util::timeline;
 
 fn write((queue, text): (Queue<String>, String)) -> Vec<String> {
@@ -37,7 +36,7 @@ fn answer_to(letterbox: Queue<Queue<String>>) {
     reply_to.put(&"hello again".to_owned()).unwrap();
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

@@ -14,18 +14,18 @@
 //! 3 names in it: ["a.jpg", "b.jpg", "c.jpg"]
 //! ```
 
-use std::{env, error::Error, ffi::OsString, fs, io, path::Path, process};
+use std::{error::Error, ffi::OsString, fs, io, path::Path};
+use util::scratch;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
-    let place = env::temp_dir().join(format!("009_copy_folder-{}", process::id()));
-    fs::create_dir_all(place.join("photos"))?;
+    let place = scratch::directory()?; // removed at the end of `main`
+    let photos = place.path().join("photos");
+    fs::create_dir(&photos)?;
     for name in ["c.jpg", "a.jpg", "b.jpg"] {
-        fs::write(place.join("photos").join(name), name)?;
+        fs::write(photos.join(name), name)?;
     }
-    let result = first_step(&place.join("photos"));
-    fs::remove_dir_all(&place)?;
-    assert_eq!(result?, ["a.jpg", "b.jpg", "c.jpg"]);
+    assert_eq!(first_step(&photos)?, ["a.jpg", "b.jpg", "c.jpg"]);
     Ok(())
 }
 

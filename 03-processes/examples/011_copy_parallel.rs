@@ -14,8 +14,8 @@
 //! ```
 
 use processes::Pool;
-use std::{env, error::Error, fs, io, os::unix::fs::symlink, path::Path, path::PathBuf, process};
-use util::{args::Args, timeline};
+use std::{error::Error, fs, io, os::unix::fs::symlink, path::Path, path::PathBuf};
+use util::{args::Args, scratch, timeline};
 
 /// A path in the source, and the one it becomes.
 type Pair = (PathBuf, PathBuf);
@@ -63,7 +63,7 @@ fn copy_tree(source: &Path, target: &Path) -> Result<(usize, usize), Box<dyn Err
 }
 // ANCHOR_END: copy
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     let _output = util::output::start();
     processes::init();
     let mut args = Args::new(
@@ -75,11 +75,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     args.finish();
     if let [source, target] = &given[..] {
-        return copy_tree(Path::new(source), Path::new(target)).map(|_| ());
+        copy_tree(Path::new(source), Path::new(target))?;
+        return Ok(());
     }
     let _timeline = timeline::start();
-    let place = env::temp_dir().join(format!("011_copy_parallel-{}", process::id()));
-    let (source, target) = (place.join("from"), place.join("to"));
+    let place = scratch::directory()?; // removed at the end of `main`
+    let (source, target) = (place.path().join("from"), place.path().join("to"));
     for folder in ["a", "b", "deep"] {
         fs::create_dir_all(source.join(folder))?;
         (0..20).try_for_each(|n| fs::write(source.join(folder).join(n.to_string()), folder))?;
@@ -93,7 +94,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let same_time = time(&source)? == time(&target)?;
     println!("the time of a copy is the time of its original: {same_time}");
     let same = fs::read(target.join("b/3"))? == b"b";
-    fs::remove_dir_all(&place)?;
     assert!(same && same_time && leads_to == Path::new("deep/0") && (folders, done) == (4, 61));
     Ok(())
 }

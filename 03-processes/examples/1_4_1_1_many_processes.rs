@@ -15,7 +15,7 @@
 //! ```
 
 use processes::{Pool, queue::Queue};
-use std::{error::Error, time::Instant};
+use std::time::Instant;
 use util::{timeline, work};
 
 fn count((number, ran): (u32, Queue<u32>)) -> usize {
@@ -24,7 +24,7 @@ fn count((number, ran): (u32, Queue<u32>)) -> usize {
     work::count_primes(number * 100..(number + 1) * 100)
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

@@ -14,7 +14,6 @@
 //! ```
 
 use processes::queue::Queue;
-use std::error::Error;
 use util::timeline;
 
 /// The last one is done at once; the others wait until they are let go.
@@ -26,7 +25,7 @@ fn work((number, go): (u32, Queue<()>)) -> u32 {
     number
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

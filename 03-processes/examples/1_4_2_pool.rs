@@ -22,7 +22,6 @@
 //! ```
 
 use processes::{Pool, TaskError, queue::Queue};
-use std::error::Error;
 use util::{tick, timeline};
 
 fn work((number, done): (u32, Queue<u32>)) {
@@ -37,7 +36,7 @@ fn endless((): ()) {
     tick::sleep(10_000);
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

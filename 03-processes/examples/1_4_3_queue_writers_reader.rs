@@ -13,7 +13,6 @@
 //! ```
 
 use processes::queue::{GetError, Queue};
-use std::error::Error;
 use util::{tick, timeline};
 
 fn write((letters, queue): (Vec<char>, Queue<char>)) {
@@ -37,7 +36,7 @@ fn read(queue: Queue<char>) -> Vec<char> {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

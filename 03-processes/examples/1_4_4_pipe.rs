@@ -18,7 +18,6 @@
 //! ```
 
 use processes::pipe::{self, Duplex, RecvError, SendError};
-use std::error::Error;
 use util::timeline;
 
 // ANCHOR: child
@@ -40,7 +39,7 @@ fn square(main: Duplex<u64, u32>) {
 }
 // ANCHOR_END: child
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

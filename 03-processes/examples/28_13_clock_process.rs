@@ -14,7 +14,6 @@
 //! ```
 
 use processes::pipe::{self, RecvError, Sender};
-use std::error::Error;
 use util::{tick, timeline};
 
 fn clock(ticks: Sender<u32>) {
@@ -32,7 +31,7 @@ fn parent(ticks: Sender<u32>) {
     tick::sleep(10_000);
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

@@ -15,7 +15,6 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
-use std::error::Error;
 use util::{tick, timeline};
 
 // ANCHOR: struct
@@ -40,7 +39,7 @@ impl Clock {
 }
 // ANCHOR_END: struct
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

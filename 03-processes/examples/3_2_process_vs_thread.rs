@@ -48,7 +48,7 @@ fn yes(answer: bool) -> String {
     if answer { "yes".into() } else { "no".into() }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!();
     processes::init();
     let _timeline = timeline::start();

@@ -12,10 +12,10 @@
 //! ...
 //! ```
 
-use std::{io, path::Path};
+use std::path::Path;
 use util::compiler;
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     let wrong = concat!(env!("CARGO_MANIFEST_DIR"), "/compile_fail/not_iterable.rs");
     let answer = compiler::check(Path::new(wrong))?;

@@ -20,7 +20,7 @@ use coroutines::switch::{Hub, SwitchError};
 use std::{cell::Cell, rc::Rc};
 use util::{tick, timeline};
 
-fn main() -> Result<(), SwitchError> {
+fn main() -> util::Result<()> {
     util::case!();
     let _timeline = timeline::start();
 

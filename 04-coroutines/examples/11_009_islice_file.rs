@@ -16,18 +16,17 @@
 
 use std::{
     env,
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, BufRead, BufReader, BufWriter, Seek, Write},
-    process,
 };
-use util::heap;
+use util::{heap, scratch};
 
 #[global_allocator]
 static HEAP: heap::Counting = heap::Counting;
 
 const LINES: u32 = 1_000_000;
 
-fn main() -> io::Result<()> {
+fn main() -> util::Result<()> {
     util::case!();
     let mut file = big_file()?;
     let length = file.metadata()?.len();
@@ -50,13 +49,9 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// A file of a million lines of 100 bytes. It has lost its name when this returns, so it is gone when the
-/// program ends, however it ends.
+/// A file of a million lines of 100 bytes, which is gone when the program ends.
 fn big_file() -> io::Result<File> {
-    let path = env::temp_dir().join(format!("11_009_islice_file-{}", process::id()));
-    let file = OpenOptions::new().create_new(true).read(true).write(true).open(&path)?;
-    fs::remove_file(&path)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    let mut writer = BufWriter::with_capacity(1 << 20, scratch::file()?);
     let rest = ".".repeat(87);
     for number in 1..=LINES {
         writeln!(writer, "line {number:07}{rest}")?;

@@ -14,13 +14,13 @@ use std::{
     fmt::Display,
     ops::RangeInclusive,
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::exit,
     str::FromStr,
     time::Duration,
 };
 
-use crate::{eprintln, output, tick, timeline};
+use crate::{eprintln, output, program, tick, timeline};
 
 /// The arguments of this program, taken one flag at a time.
 ///
@@ -189,12 +189,6 @@ fn header(source: &str) -> String {
     )
 }
 
-/// The name of this program's file.
-fn program() -> String {
-    let path = env::args_os().next().unwrap_or_default();
-    Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 /// What stands before a `--`, and what behind it.
 fn split(mut words: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<OsString>) {
     (words.by_ref().take_while(|word| word != "--").collect(), words.collect())
@@ -259,6 +253,7 @@ fn seconds(text: &str, range: &RangeInclusive<f64>) -> Result<Duration, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn take<T: FromStr<Err: Display>>(
         words: &str,

@@ -10,7 +10,10 @@
 //! - [`case!`]: the first line of a case's `main`.
 //! - [`args`]: the few flags a case takes.
 //! - [`text`]: text from outside, made safe to print.
+//! - [`Result`]: what `main` returns.
 //! - [`output`]: a standard output that cannot be written ends the program.
+//! - [`scratch`]: temporary files and directories.
+//! - [`again()`]: this program once more, as a child.
 //! - [`compiler`]: what the compiler says to a program it refuses.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
@@ -18,15 +21,29 @@ compile_error!(
     "these cases read what a 64-bit Linux kernel reports (/proc, its clocks); build them there"
 );
 
+mod again;
 pub mod args;
 mod case;
 pub mod compiler;
+mod error;
 pub mod heap;
 pub mod held;
 pub mod measure;
 pub mod output;
+pub mod scratch;
+mod signal;
 mod sys;
 pub mod text;
 pub mod tick;
 pub mod timeline;
 pub mod work;
+
+pub use again::again;
+pub use error::{Error, Result};
+
+/// The name of this program's file, as it was started.
+pub(crate) fn program() -> String {
+    let path = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&path).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}

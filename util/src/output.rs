@@ -6,16 +6,30 @@
 //! prints nothing; on any other error it prints one line on standard error and exits with status 1. Sockets and other pipes are
 //! not affected: a write to one whose reader is gone is still an error.
 //!
+//! The processes of a program share its standard output. If one that this program started as a copy of itself cannot write,
+//! it tells the first one, and that ends in the same way: a parent need not make sense of a child that is gone.
+//!
+//! A thread that cannot be started ends the program in this way too: `thread::spawn` and `Scope::spawn` panic then, and
+//! the threads that wait for that one never end.
+//!
 //! Standard error is only for messages: [`eprintln!`](crate::eprintln!) of this crate does not panic if it cannot be written.
 
 use std::{
-    fmt::Display,
+    fs,
     io::{self, Write},
+    iter,
+    os::unix::process::parent_id,
     panic,
+    path::PathBuf,
+    process,
     sync::Once,
+    thread,
 };
 
-use crate::sys;
+use crate::{
+    again, scratch,
+    signal::{self, FAILED},
+};
 
 /// Prints a line on standard error like `std`'s macro of that name, which panics if it cannot; this one then prints nothing.
 ///
@@ -36,7 +50,8 @@ macro_rules! eprintln {
 /// From now on, a failed `print!` or `println!` in any thread ends this program as the [module](self) says. Keep the value
 /// until the end of `main`: when it is dropped, what is left in the buffer is written, and an error then counts as well.
 ///
-/// The first call installs a panic hook, which calls the one that was there for all other panics. Further calls do nothing.
+/// The first call installs a panic hook, which calls the one that was there for all other panics, and a handler for `SIGPIPE`.
+/// Further calls do nothing.
 ///
 /// ```
 /// let _output = util::output::start();
@@ -45,14 +60,22 @@ macro_rules! eprintln {
 pub fn start() -> Output {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        signal::listen();
+        again::follow_parent();
         let next = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            // The text of `std`'s own panic in `print!`; the tests of all cases would notice if it changed.
-            if let Some(text) = panic.payload_as_str()
-                && let Some(error) = text.strip_prefix("failed printing to stdout: ")
+            // The texts of `std`'s own panics. The tests of all cases would notice if they changed.
+            let text = panic.payload_as_str().unwrap_or_default();
+            if let Some(error) = text.strip_prefix("failed printing to stdout: ") {
+                fail(error, code(error, "(os error ", ')'));
+            }
+            if let Some(error) = text.strip_prefix("failed to spawn thread: ")
+                && let Some(code) = code(error, "code: ", ',')
             {
-                let code = error.strip_suffix(')').and_then(|e| e.rsplit_once("(os error "));
-                fail(error, code.and_then(|(_, code)| code.parse().ok()));
+                let error = io::Error::from_raw_os_error(code);
+                crate::eprintln!("error: cannot start a thread: {error}");
+                scratch::remove_all();
+                signal::exit_now();
             }
             next(panic);
         }));
@@ -60,10 +83,15 @@ pub fn start() -> Output {
     Output(())
 }
 
+/// The number of the operating system's error in the text of one, where it stands between `before` and `behind`.
+fn code(error: &str, before: &str, behind: char) -> Option<i32> {
+    error.rsplit_once(before)?.1.split(behind).next()?.parse().ok()
+}
+
 /// Writes what is in the buffer of standard output. If it cannot, the program ends as the [module](self) says.
 pub fn flush() {
     if let Err(error) = io::stdout().flush() {
-        fail(&error, error.raw_os_error());
+        fail(&error.to_string(), error.raw_os_error());
     }
 }
 
@@ -78,11 +106,31 @@ impl Drop for Output {
     }
 }
 
-/// Ends the process at once. Not by `exit`: that would flush standard output, whose buffer this thread may be using.
-fn fail(error: impl Display, code: Option<i32>) -> ! {
-    if code == Some(sys::EPIPE) {
-        sys::die_of_sigpipe();
+/// Ends the program at once. Not by `exit`: that would flush standard output, whose buffer this thread may be using.
+fn fail(error: &str, code: Option<i32>) -> ! {
+    let code = code.unwrap_or_default();
+    scratch::remove_all();
+    match first_process() {
+        Some(first) => signal::tell(first, code),
+        None => signal::end(code, Some(&format!("{FAILED}: {error}\n"))),
     }
-    crate::eprintln!("error: cannot write to standard output: {error}");
-    sys::exit_now(1)
+    loop {
+        thread::park(); // another thread is ending the process
+    }
+}
+
+/// The farthest ancestor in an unbroken line that runs this program and has this standard output; `None`, if the parent does not.
+fn first_process() -> Option<u32> {
+    let of = |process: u32| -> Option<[PathBuf; 2]> {
+        let link = |name| fs::read_link(format!("/proc/{process}/{name}")).ok();
+        Some([link("exe")?, link("fd/1")?])
+    };
+    let own = of(process::id())?;
+    let parent_of = |process: &u32| {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+    };
+    iter::successors(Some(parent_id()), parent_of)
+        .take_while(|id| of(*id).as_ref() == Some(&own))
+        .last()
 }

@@ -1,13 +1,15 @@
-//! The few C functions that `std` does not offer: a clock that all processes share, what the kernel counted for this
-//! one, how wide the terminal is, and two ways to end at once.
+//! The few C functions that `std` has no word for: a clock that all processes share, what the kernel counted
+//! for this one, how wide the terminal is, a file in memory, and a child that ends with its parent.
 //!
 //! `std` links the C library anyway; declaring them here spares every case a dependency.
 //! The layouts are those of 64-bit Linux, which `lib.rs` insists on.
 #![allow(unsafe_code)]
 
 use std::{
-    ffi::{c_int, c_long, c_ulong, c_ushort},
-    os::fd::{AsRawFd, BorrowedFd},
+    ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_ushort},
+    fs::File,
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     time::Duration,
 };
 
@@ -40,23 +42,18 @@ unsafe extern "C" {
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn getrusage(who: c_int, usage: *mut Rusage) -> c_int;
     fn ioctl(descriptor: c_int, request: c_ulong, ...) -> c_int;
-    // With `usize` for the handler, as `SIG_DFL` is a number and not a function.
-    safe fn signal(signal: c_int, handler: usize) -> usize;
-    safe fn getpid() -> c_int;
-    safe fn kill(process: c_int, signal: c_int) -> c_int;
-    safe fn _exit(status: c_int) -> !;
+    fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
+    fn prctl(option: c_int, ...) -> c_int;
 }
-
-/// The error of a write to a pipe or socket whose reader is gone.
-pub(crate) const EPIPE: c_int = 32;
-const SIGPIPE: c_int = 13;
-const SIG_DFL: usize = 0;
 
 const CLOCK_MONOTONIC: c_int = 1;
 const RUSAGE_SELF: c_int = 0;
 const RUSAGE_THREAD: c_int = 1;
 const RUSAGE_CHILDREN: c_int = -1;
 const TIOCGWINSZ: c_ulong = 0x5413;
+const MFD_CLOEXEC: c_uint = 1;
+const PR_SET_PDEATHSIG: c_int = 1;
+const SIGKILL: c_ulong = 9;
 
 /// Nanoseconds since the machine started: the same clock in every process.
 pub(crate) fn monotonic_nanoseconds() -> u64 {
@@ -106,16 +103,21 @@ pub(crate) fn terminal_columns(descriptor: BorrowedFd) -> Option<usize> {
     (status == 0 && size.columns > 0).then_some(size.columns.into())
 }
 
-/// Ends this process with `status`, without flushing a buffer or running a handler.
-pub(crate) fn exit_now(status: c_int) -> ! {
-    _exit(status)
+/// An empty file in memory, which is gone with the last process that has it open. `name` is shown in `/proc`.
+pub(crate) fn memory_file(name: &CStr) -> io::Result<File> {
+    // SAFETY: `name` ends with a zero.
+    let descriptor = unsafe { memfd_create(name.as_ptr(), MFD_CLOEXEC) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it was opened just now, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }.into())
 }
 
-/// Ends this process as `SIGPIPE` ends one that does not ignore it.
-pub(crate) fn die_of_sigpipe() -> ! {
-    signal(SIGPIPE, SIG_DFL);
-    kill(getpid(), SIGPIPE);
-    _exit(128 + SIGPIPE) // not reached, unless the signal is blocked: what a shell reports for it
+/// Has the kernel kill this process when the thread that started it ends.
+pub(crate) fn die_with_parent() {
+    // SAFETY: this option takes a signal and touches no memory.
+    unsafe { prctl(PR_SET_PDEATHSIG, SIGKILL) };
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ mod interpreter;
 use interpreter::{Interpreter, Op};
 use multitask::{advice::gains_nothing, cores};
 use std::{
-    collections::BTreeSet, error::Error, io, os::unix::fs::MetadataExt, path::PathBuf,
-    process::Command, sync::atomic::Ordering::SeqCst, thread, time::Duration,
+    collections::BTreeSet, io, os::unix::fs::MetadataExt, path::PathBuf, process::Command,
+    sync::atomic::Ordering::SeqCst, thread, time::Duration,
 };
 use util::{
     measure::{self, Table},
@@ -38,7 +38,7 @@ use util::{
 /// Found on the PATH under these names; the last ones are free-threaded builds.
 const PYTHONS: [&str; 5] = ["python3", "python3t", "python3.13t", "python3.14t", "python3.15t"];
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!("main.rs");
     println!("build: {}", multitask::build());
     let cores = thread::available_parallelism()?.get().min(cores::allowed()?.len());

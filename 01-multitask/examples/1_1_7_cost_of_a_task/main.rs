@@ -29,12 +29,12 @@ mod hold;
 use multitask::{cores, switches};
 use processes::pipe;
 use std::{
-    error::Error,
     process, thread,
     time::{Duration, Instant},
 };
 use tokio::{runtime, task::yield_now};
 use util::{
+    eprintln,
     measure::{self, Table},
     tick,
 };
@@ -51,7 +51,7 @@ const KINDS: [Kind; 3] = [
     ("process", create_processes, hold::processes),
 ];
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!("main.rs");
     processes::init();
     thread::spawn(|| {

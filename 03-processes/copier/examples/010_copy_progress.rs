@@ -16,8 +16,8 @@
 
 use indicatif::ProgressBar;
 use processes::{Pool, queue::Queue};
-use std::{env, error::Error, ffi::OsString, fs, io, path::Path, path::PathBuf, process};
-use util::{args::Args, tick, timeline};
+use std::{error::Error, ffi::OsString, fs, io, path::Path, path::PathBuf};
+use util::{args::Args, scratch, tick, timeline};
 
 fn copy_file(
     (queue, from, to, ticks): (Queue<OsString>, PathBuf, PathBuf, f64),
@@ -60,7 +60,7 @@ fn copy_folder(source: &Path, target: &Path, ticks: f64) -> Result<usize, Box<dy
 }
 // ANCHOR_END: copy
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     let _output = util::output::start();
     processes::init();
     let mut args = Args::new(
@@ -72,11 +72,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     args.finish();
     if let [source, target] = &given[..] {
-        return copy_folder(Path::new(source), Path::new(target), 0.0).map(|_| ());
+        copy_folder(Path::new(source), Path::new(target), 0.0)?;
+        return Ok(());
     }
     let _timeline = timeline::start();
-    let place = env::temp_dir().join(format!("010_copy_progress-{}", process::id()));
-    let (source, target) = (place.join("from"), place.join("to"));
+    let place = scratch::directory()?; // removed at the end of `main`
+    let (source, target) = (place.path().join("from"), place.path().join("to"));
     fs::create_dir_all(&source)?;
     let names: Vec<String> = (0..20).map(|n| format!("file {n}")).collect();
     for name in &names {
@@ -88,7 +89,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         |name: &&String| fs::read(source.join(name)).ok() == fs::read(target.join(name)).ok();
     let same = names.iter().filter(is_same).count();
     println!("{same} of {} are the same as their originals", names.len());
-    fs::remove_dir_all(&place)?;
     assert_eq!((reported, same), (names.len(), names.len()));
     Ok(())
 }

@@ -25,14 +25,12 @@ use ipc_channel::{
 };
 use std::{
     env,
-    error::Error,
-    process::Command,
     sync::atomic::{AtomicU32, Ordering::SeqCst},
     thread,
 };
 use util::{tick, timeline};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> util::Result<()> {
     util::case!(args);
     let server: Option<String> = args.value("--child"); // what this program is started as below
     args.finish();
@@ -42,8 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // ANCHOR: server
     let (server, name) = IpcOneShotServer::<IpcSender<u32>>::new()?;
-    let mut child = Command::new(env::current_exe()?);
-    let mut child = child.args(["--child", &name]).envs(timeline::env()).spawn()?;
+    let mut child = util::again(["--child", &name]).spawn()?;
     let (_receiver, to_child) = server.accept()?; // what the child sent first: a sender
     // ANCHOR_END: server
     println!("main: got a sender from the child");
@@ -72,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 // ANCHOR: child
-fn child(name: String) -> Result<(), Box<dyn Error>> {
+fn child(name: String) -> util::Result<()> {
     println!("child: connected by the server's name");
     let to_main = IpcSender::connect(name)?;
     let (sender, receiver) = ipc::channel::<u32>()?;

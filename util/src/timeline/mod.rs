@@ -368,14 +368,13 @@ fn draft(picture: &Path) -> PathBuf {
     name.into()
 }
 
-/// An unnamed file: it is gone with the last process that has it open, however that one ended.
+/// A file in memory: it is gone with the last process that has it open, however that one ended.
 /// Others reach it through this process's descriptor.
 fn new_record() -> io::Result<Record> {
     use std::os::fd::AsRawFd;
-    let name = format!("timeline-{}-{}", process::id(), sys::monotonic_nanoseconds());
-    let name = environment::temp_dir().join(name);
-    let file = OpenOptions::new().create_new(true).append(true).read(true).open(&name)?;
-    fs::remove_file(&name)?;
+    let memory = sys::memory_file(c"timeline")?;
+    let own = format!("/proc/self/fd/{}", memory.as_raw_fd());
+    let file = OpenOptions::new().append(true).read(true).open(own)?; // the same one, to append to
     let path = format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd()).into();
     Ok(Record { file, path })
 }

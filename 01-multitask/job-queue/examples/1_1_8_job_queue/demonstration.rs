@@ -2,21 +2,17 @@
 
 use crate::{Done, checksum};
 use std::{
-    env, fs,
+    fs,
     io::{BufRead, BufReader, Lines},
     path::Path,
     process::{Child, ChildStdout, Command, ExitCode, Output, Stdio},
 };
-use util::timeline;
+use util::{scratch, timeline};
 
 /// This program again, in `folder`, with its queue in a file there.
 fn program(folder: &Path, words: &str) -> Command {
-    let mut command = Command::new(env::current_exe().expect("a program knows where it is"));
-    command
-        .args(words.split(' '))
-        .current_dir(folder)
-        .env_remove("REDIS_URL")
-        .envs(timeline::env());
+    let mut command = util::again(words.split(' '));
+    command.current_dir(folder).env_remove("REDIS_URL");
     command
 }
 
@@ -58,7 +54,7 @@ impl Drop for Worker {
 
 // ANCHOR: demonstration
 pub fn run() -> Done {
-    let folder = tempfile::tempdir()?;
+    let folder = scratch::directory()?;
     let folder = folder.path();
     fs::create_dir(folder.join("files"))?;
     for number in 0..6_u8 {

@@ -1,0 +1,41 @@
+//! A case that starts itself again, to be watched from outside.
+
+use std::{
+    env,
+    ffi::OsStr,
+    os::unix::process::{CommandExt, parent_id},
+    process::{self, Command},
+};
+
+use crate::{sys, timeline};
+
+/// The environment variable with the process id of the parent that a child does not outlive.
+const PARENT: &str = "STARTED_AGAIN_BY";
+
+/// This program once more, with these `arguments`: a child that draws into the same [`timeline`] and does not outlive the thread
+/// that starts it. It must have [`case!`](crate::case!) or [`output::start`](crate::output::start) first in `main`.
+///
+/// ```no_run
+/// let output = util::again(["--child"]).output()?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn again<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    // The file may have been replaced or removed since: this is the one that runs.
+    let mut command = Command::new("/proc/self/exe");
+    if let Some(name) = env::args_os().next() {
+        command.arg0(name);
+    }
+    command.args(arguments).envs(timeline::env()).env(PARENT, process::id().to_string());
+    command
+}
+
+/// In a child that [`again`] started: has the kernel kill it with its parent.
+pub(crate) fn follow_parent() {
+    let Some(parent) = env::var(PARENT).ok().and_then(|id| id.parse().ok()) else { return };
+    if parent_id() == parent {
+        sys::die_with_parent();
+        if parent_id() != parent {
+            process::exit(1); // it has ended just now
+        }
+    }
+}

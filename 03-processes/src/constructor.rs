@@ -3,7 +3,7 @@
 //!
 //! # Invariants
 //!
-//! - `signal` is called with two valid signals and `SIG_IGN`, `SIG_DFL` or the handler it returned
+//! - `signal` is called with valid signals and `SIG_IGN`, `SIG_DFL` or the handler it returned
 //!   just before, and `sigaction` only to ask how a valid signal is handled, with a place for the
 //!   answer: that has no precondition.
 //! - The function in `.init_array` takes no argument and returns nothing, as the loader expects; it runs after the standard library's own
@@ -21,7 +21,7 @@ unsafe extern "C" {
     safe fn signal(signal: c_int, handler: usize) -> usize;
 }
 
-use libc::{SIG_DFL, SIG_IGN, SIGCHLD, SIGPIPE};
+use libc::{SIG_DFL, SIG_IGN, SIGCHLD, SIGINT, SIGPIPE};
 
 /// Whoever starts this program may ignore `SIGCHLD`, and so would this program: the kernel would then throw away how its children ended, and
 /// give their ids to others.
@@ -63,6 +63,11 @@ pub(crate) fn reset_in_children() -> SigSet {
     let mut signals = SigSet::all();
     IGNORED_AT_START.get().into_iter().flatten().for_each(|signal| signals.remove(signal));
     signals
+}
+
+/// From here on, Ctrl-C does not end this process.
+pub(crate) fn ignore_interrupts() {
+    signal(SIGINT, SIG_IGN);
 }
 
 /// What [`init_tests!`](crate::init_tests) has the loader call.

@@ -52,8 +52,10 @@ pub(crate) fn watch(last_words: fn(Panic)) {
 pub(crate) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Panic> {
     panic::catch_unwind(AssertUnwindSafe(function)).map_err(|payload| {
         let message = text(payload.as_ref());
-        // A payload whose own drop panics must not take the process along.
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        // The payload's drop may panic, and so may the drop of that panic's payload, without end: the second payload is never dropped.
+        if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
         Panic {
             message,
             location: LOCATION

@@ -5,7 +5,8 @@ mod common;
 
 use std::io::Read;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -321,31 +322,35 @@ fn a_fork_made_by_a_process_gives_no_result() {
     drop((gone, end));
 }
 
+/// Forks, once, when the iterator is at 50.
+fn fork_at_50(copy: &AtomicI32, n: u32) {
+    if n == 50 {
+        // SAFETY: as above.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Parent { child } => copy.store(child.as_raw(), Ordering::Relaxed),
+            ForkResult::Child => drop(nix::unistd::alarm::set(ALARM)),
+        }
+    }
+}
+
 fn a_fork_inside_a_map_ends_there() {
     let pool = Pool::builder().workers(1).build().unwrap();
     let main = std::process::id();
-    let fork_at_50 = |copy: &mut Option<Pid>, n: u32| {
-        if n == 50 {
-            // SAFETY: as above.
-            match unsafe { fork() }.unwrap() {
-                ForkResult::Parent { child } => *copy = Some(child),
-                ForkResult::Child => drop(nix::unistd::alarm::set(ALARM)),
-            }
-        }
-    };
-    for is_map in [true, false] {
-        let mut copy = None;
-        let arguments = (0..100u32).inspect(|n| fork_at_50(&mut copy, *n));
-        let results: Result<Vec<u32>, TaskError> = if is_map {
-            pool.options().chunk(10).map(|n: u32| n, arguments)
-        } else {
-            pool.imap(|n: u32| n, arguments).collect()
-        };
-        if std::process::id() != main {
-            std::process::exit(if results == Err(TaskError::Forked) { 0 } else { 1 });
-        }
-        assert_eq!(results.unwrap(), (0..100).collect::<Vec<_>>());
-        assert_succeeds(copy.unwrap());
+    let copy = Arc::new(AtomicI32::new(0));
+    let results =
+        pool.options().chunk(10).map(|n: u32| n, (0..100u32).inspect(|n| fork_at_50(&copy, *n)));
+    if std::process::id() != main {
+        std::process::exit(if results == Err(TaskError::Forked) { 0 } else { 1 });
+    }
+    assert_eq!(results.unwrap(), (0..100).collect::<Vec<_>>());
+    assert_succeeds(Pid::from_raw(copy.load(Ordering::Relaxed)));
+    // An `imap` draws its arguments on another thread. In the fork, there is only that one.
+    for chunk in [1, 10] {
+        let theirs = Arc::clone(&copy);
+        let arguments = (0..100u32).inspect(move |n| fork_at_50(&theirs, *n));
+        let results = pool.options().chunk(chunk).imap(|n: u32| n, arguments);
+        assert!(results.map(Result::unwrap).eq(0..100));
+        assert_succeeds(Pid::from_raw(copy.load(Ordering::Relaxed)));
     }
     pool.join();
 }

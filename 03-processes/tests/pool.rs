@@ -5,6 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -170,9 +171,10 @@ fn map_each_gives_every_result() {
 
 fn imap_is_in_order_and_lazy() {
     let pool = pool(2);
-    let drawn = AtomicU32::new(0);
-    let arguments = (0..).inspect(|_| {
-        drawn.fetch_add(1, Ordering::Relaxed);
+    let drawn = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&drawn);
+    let arguments = (0..).inspect(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
     });
     let mut results = pool.imap(increment, arguments);
     assert_eq!(drawn.load(Ordering::Relaxed), 0);

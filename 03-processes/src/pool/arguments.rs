@@ -1,4 +1,5 @@
-//! The arguments of a batch: one after the other in one buffer, each behind its length. That is one byte, or [`LONG`] and four more.
+//! The arguments of a batch: one after the other in one buffer, each behind its length. That is one
+//! byte, or [`LONG`] and four more.
 
 use serde::Serialize;
 
@@ -12,7 +13,8 @@ const LONG: u8 = u8::MAX;
 /// # Errors
 ///
 /// The reason as text: it cannot be encoded, or is 4 GiB long.
-#[inline]
+// In a `map`, a call for each argument would cost as much as the encoding.
+#[inline(always)]
 pub(super) fn encode<A: Serialize>(
     buffer: &mut Vec<u8>,
     at: usize,
@@ -28,7 +30,8 @@ pub(super) fn encode<A: Serialize>(
     }
 }
 
-/// The length of what was encoded behind the byte at `at`, where that byte is not enough, or is not there yet.
+/// The length of what was encoded behind the byte at `at`, where that byte is not enough, or is not
+/// there yet.
 #[cold]
 fn put_long(buffer: &mut Vec<u8>, at: usize, end: usize) -> Result<usize, String> {
     let length = u32::try_from(end - at - 1).map_err(|_| "4 GiB or more".to_owned())?;

@@ -1,19 +1,35 @@
-//! What a worker has begun and what it has finished, told through memory that its death cannot take along.
+//! What a worker has begun and what it has finished, in memory that outlives the worker.
 //!
-//! Some pages shared by the pool and one worker, with two things on them.
+//! These are some pages shared by the pool and one worker. They hold three things.
 //!
-//! **Offers.** Each batch of tasks given to the worker has a place (its number modulo [`PLACES`]): *offered* by the pool before it is sent, *begun* by the worker before
-//! it runs. The pool may take an offer back until then, to give the batch to a worker that has nothing to do. Both moves are one compare-and-swap on
-//! the same word, so a batch is begun once or taken back, never both; and after a death the pool knows exactly which one was being run.
+//! **Offers.** Each batch of tasks given to the worker has a place (its number modulo [`PLACES`]):
+//! *offered* by the pool before it is sent, *begun* by the worker before it runs. The pool may take
+//! an offer back until then, to give the batch to a worker that has nothing to do. Both moves are
+//! one compare-and-swap on the same word, so a batch is begun once or taken back, never both; and
+//! after a death the pool knows exactly which one was being run.
 //!
-//! **The log.** Results of a batch of several tasks are gathered here, one after the other, and sent together: a message for each would cost more than a short
-//! task. A result counts once it is in the log, even if the worker dies before it sends it. The worker stores how much there is after each result,
-//! and counts the log's *epoch* up when it begins it anew. The pool may read at any time: it looks at epoch and length, reads, looks again, and
-//! drops what it read if the epoch has changed (a sequence lock; H.-J. Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?", 2012).
+//! **The limit.** The tasks of a batch are run one after the other. The pool can take back those
+//! that the worker has not begun, so that they do not wait behind a long one. The worker publishes
+//! each result in the log and then reads the limit, before it begins the next task. The pool
+//! *proposes* a limit, executes a barrier in the worker (`membarrier`), and then reads the log.
+//! Therefore either the worker sees the proposal before it begins a task behind the limit, or the
+//! pool sees the result of the last task before it. A proposal is decided by one compare-and-swap:
+//! the worker confirms it, or the pool confirms or withdraws it, whichever comes first. The barrier
+//! spares the worker a fence per task, which would cost more than a short task. (The technique is
+//! known as an asymmetric fence; see `membarrier(2)`.)
+//!
+//! **The log.** Results of a batch of several tasks are gathered here, one after the other, and
+//! sent together: a message for each would cost more than a short task. A result counts once it is
+//! in the log, even if the worker dies before it sends it. The worker stores how much there is
+//! after each result, and counts the log's *epoch* up when it begins it anew. The pool may read at
+//! any time: it looks at epoch and length, reads, looks again, and drops what it read if the epoch
+//! has changed (a sequence lock; H.-J. Boehm, "Can Seqlocks Get Along With Programming Language
+//! Memory Models?", 2012).
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 
+use rustix::thread::{MembarrierCommand, membarrier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::arena::{self, Range, RangeId};
@@ -27,11 +43,24 @@ const LOG: usize = 8192;
 
 const BEGUN: u64 = 1 << 63;
 
+/// In a limit: the pool has proposed it, and it is not decided.
+const PROPOSED: u64 = 1 << 31;
+
+/// The lower half of a word.
+const LOW: u64 = 0xffff_ffff;
+
 shared_struct! {
     /// What lies in the shared memory. All zero is valid: nothing offered, nothing logged.
     struct Words {
         /// The number of the batch offered there, with [`BEGUN`] once it is, or 0.
         places: [AtomicU64; PLACES],
+        /// The number of the latest message that the worker has received.
+        received: AtomicU64,
+        /// 1 if the pool's barriers reach the worker.
+        has_barriers: AtomicU64,
+        /// The batch's number in the upper half, [`PROPOSED`] or not, and how many of its tasks the
+        /// worker may run.
+        limit: AtomicU64,
         /// The log's epoch in the upper half, its length in words in the lower one.
         state: AtomicU64,
         /// The batch whose results the log holds.
@@ -96,8 +125,65 @@ impl Board {
         self.place(number).compare_exchange(number, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The worker: begins the task; false if it was taken back.
+    /// The pool: whether the worker has yet to begin the batch, and may.
+    pub(super) fn is_offered(&self, number: u64) -> bool {
+        self.place(number).load(Ordering::Acquire) == number
+    }
+
+    /// The pool: the number of the latest message that the worker has received.
+    pub(super) fn received(&self) -> u64 {
+        self.words().received.load(Ordering::Relaxed)
+    }
+
+    /// The worker: makes the pool's barriers reach this process. Without them, a batch that has
+    /// been begun is not divided.
+    pub(super) fn accept_barriers(&self) {
+        if membarrier(MembarrierCommand::RegisterGlobalExpedited).is_ok() {
+            self.words().has_barriers.store(1, Ordering::Release);
+        }
+    }
+
+    /// The pool: limits the batch that the worker is in to its first `keep` tasks; false if the
+    /// worker may have begun more.
+    pub(super) fn limit(&self, number: u64, keep: usize) -> bool {
+        let words = self.words();
+        if words.has_barriers.load(Ordering::Acquire) == 0
+            || !(1..PROPOSED).contains(&(keep as u64))
+        {
+            return false;
+        }
+        let confirmed = number << 32 | keep as u64;
+        words.limit.store(confirmed | PROPOSED, Ordering::SeqCst);
+        // From here on, the worker sees the proposal after each result, or this process sees the
+        // result.
+        let is_possible = membarrier(MembarrierCommand::GlobalExpedited).is_ok()
+            && self.completed(number).is_some_and(|completed| completed < keep);
+        let decision = if is_possible { confirmed } else { 0 };
+        match words.limit.compare_exchange(
+            confirmed | PROPOSED,
+            decision,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => is_possible,
+            // The worker has confirmed it.
+            Err(_) => true,
+        }
+    }
+
+    /// The pool: how many results of this batch the worker has published. `None` if the log is not
+    /// of this batch, or is just begun anew.
+    fn completed(&self, number: u64) -> Option<usize> {
+        let words = self.words();
+        let (state, logged) = self.copy_log();
+        let is_whole = words.state.load(Ordering::Relaxed) >> 32 == state >> 32;
+        let count = Records::new(&logged.bytes).count_up_to(usize::MAX);
+        (is_whole && logged.batch == number).then_some(logged.first + count)
+    }
+
+    /// The worker: receives and begins the batch; false if it was taken back.
     pub(super) fn begin(&self, number: u64) -> bool {
+        self.words().received.store(number, Ordering::Relaxed);
         self.place(number)
             .compare_exchange(number, number | BEGUN, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
@@ -115,6 +201,9 @@ pub(super) struct Log {
     count: usize,
     /// Results in that run; 0 if it ends otherwise.
     run: u64,
+    /// The number of the batch that is run, in the upper half: every limit for it is larger, and
+    /// those for earlier ones are smaller.
+    limits: u64,
 }
 
 /// The tag of a record that stands for several empty results; its length is their number.
@@ -122,17 +211,56 @@ const RUN: u8 = 0xff;
 
 impl Log {
     pub(super) fn new(board: Board) -> Self {
-        Self { board, epoch: 0, len: 0, batch: 0, first: 0, count: 0, run: 0 }
+        Self { board, epoch: 0, len: 0, batch: 0, first: 0, count: 0, run: 0, limits: 0 }
     }
 
-    pub(super) fn board(&self) -> &Board {
-        &self.board
+    /// Receives and begins a batch; false if it was taken back.
+    pub(super) fn begin_batch(&mut self, number: u64) -> bool {
+        self.limits = number << 32;
+        self.board.begin(number)
+    }
+
+    /// Whether the batch's next task may be run, after a result was published; false if the pool
+    /// has taken it and those behind it back.
+    #[inline]
+    pub(super) fn goes_on(&self) -> bool {
+        // The processor may still read the limit before the result is published. The pool's barrier
+        // excludes that where it matters.
+        compiler_fence(Ordering::SeqCst);
+        self.board.words().limit.load(Ordering::Relaxed) < self.limits || self.is_within_limit()
+    }
+
+    /// The same, where there may be a limit for the batch.
+    #[cold]
+    fn is_within_limit(&self) -> bool {
+        let limit = &self.board.words().limit;
+        let next = self.end() as u64;
+        loop {
+            let word = limit.load(Ordering::Acquire);
+            let keep = word & (PROPOSED - 1);
+            // Zero is not a limit: a limit allows one task at least.
+            if word == 0 || word >> 32 != self.limits >> 32 || next < keep {
+                return true;
+            }
+            if word & PROPOSED == 0 {
+                return false;
+            }
+            // One that was passed before it was proposed will be withdrawn.
+            if next > keep {
+                return true;
+            }
+            let confirmed = word & !PROPOSED;
+            if limit.compare_exchange(word, confirmed, Ordering::AcqRel, Ordering::Acquire).is_ok()
+            {
+                return false;
+            }
+        }
     }
 
     /// Begins the log anew, for the results of `batch` from position `first` on.
     pub(super) fn begin(&mut self, batch: u64, first: usize) {
         let words = self.board.words();
-        self.epoch = (self.epoch + 1) & 0xffff_ffff;
+        self.epoch = (self.epoch + 1) & LOW;
         (self.len, self.batch, self.first, self.count, self.run) = (0, batch, first, 0, 0);
         // A reader that sees anything of what is written from here on also sees the new epoch.
         words.state.store(self.epoch << 32, Ordering::Relaxed);
@@ -167,17 +295,19 @@ impl Log {
         true
     }
 
-    /// Adds an empty result, as functions that return nothing have: a number that counts up. False if there is no room for it.
+    /// Adds an empty result, as functions that return nothing have: a number that counts up.
+    /// Returns whether the batch [goes on](Self::goes_on); `None` if there is no room.
     #[inline]
-    pub(super) fn push_empty(&mut self) -> bool {
+    pub(super) fn push_empty(&mut self) -> Option<bool> {
         if self.run == 0 {
-            return self.begin_run();
+            return self.begin_run().then(|| self.goes_on());
         }
         self.run += 1;
         // Behind what the run's functions have done, as the length is.
-        self.board.words().log[self.len - 1]
-            .store(u64::from(RUN) << 56 | self.run, Ordering::Release);
-        true
+        let words = self.board.words();
+        words.log[self.len - 1].store(u64::from(RUN) << 56 | self.run, Ordering::Release);
+        compiler_fence(Ordering::SeqCst);
+        Some(words.limit.load(Ordering::Relaxed) < self.limits || self.is_within_limit())
     }
 
     fn begin_run(&mut self) -> bool {
@@ -224,25 +354,31 @@ fn copy(words: &[AtomicU64], bytes: &mut Vec<u8>) {
 }
 
 impl Board {
-    /// The pool: what is in the worker's log. `None` if there is nothing, or if the worker has just begun it anew (and so sent what was there).
+    /// The pool: what is in the worker's log. `None` if there is nothing, or if the worker has just
+    /// begun it anew (and so sent what was there).
     pub(super) fn read_log(&self) -> Option<Logged> {
+        let (state, logged) = self.copy_log();
+        let again = self.words().state.load(Ordering::Relaxed);
+        (!logged.bytes.is_empty() && again >> 32 == state >> 32).then_some(logged)
+    }
+
+    /// The state before, and what is there then; to be dropped if the state's upper half has
+    /// changed by now.
+    fn copy_log(&self) -> (u64, Logged) {
         let words = self.words();
         let state = words.state.load(Ordering::Acquire);
-        let len = (state & 0xffff_ffff) as usize;
-        if len == 0 || len > LOG {
-            return None;
-        }
+        let len = (state & LOW) as usize;
         let batch = words.batch.load(Ordering::Relaxed);
         let first = words.first.load(Ordering::Relaxed) as usize;
         let mut bytes = Vec::new();
-        copy(&words.log[..len], &mut bytes);
+        copy(&words.log[..len.min(LOG)], &mut bytes);
         fence(Ordering::Acquire);
-        let again = words.state.load(Ordering::Relaxed);
-        (again >> 32 == state >> 32).then_some(Logged { batch, first, bytes })
+        (state, Logged { batch, first, bytes })
     }
 }
 
 /// The results in a log's bytes, each with its tag.
+#[derive(Clone, Copy)]
 pub(super) struct Records<'a> {
     bytes: &'a [u8],
     /// Empty results to come before the rest.
@@ -251,7 +387,37 @@ pub(super) struct Records<'a> {
 
 impl<'a> Records<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, run: 0 }
+        Self::resume((0, bytes))
+    }
+
+    /// Appends a result to a log's bytes.
+    pub(super) fn append(tag: u8, result: &[u8], bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&(u64::from(tag) << 56 | result.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(result);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+    }
+
+    /// The results of which [`rest`](Self::rest) was kept.
+    pub(super) fn resume((run, bytes): (usize, &'a [u8])) -> Self {
+        Self { bytes, run }
+    }
+
+    /// What has not been read: the number of empty results, and the bytes behind them.
+    pub(super) fn rest(&self) -> (usize, &'a [u8]) {
+        (self.run, self.bytes)
+    }
+
+    /// How many results there are, up to `limit`.
+    pub(super) fn count_up_to(mut self, limit: usize) -> usize {
+        let mut count = 0;
+        while count < limit {
+            match self.take_run(limit - count) {
+                0 if self.next().is_none() => break,
+                0 => count += 1,
+                run => count += run,
+            }
+        }
+        count
     }
 
     /// How many of the next results are empty ones in a row. They have the tag 0.
@@ -333,6 +499,70 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_is_limited_to_what_is_begun() {
+        let board = Board::new().unwrap();
+        let mut log = Log::new(board.try_clone().unwrap());
+        board.offer(1);
+        assert!(board.is_offered(1) && log.begin_batch(1) && !board.is_offered(1));
+        log.begin(1, 0);
+        assert!(!board.limit(1, 1), "its barriers do not reach the worker");
+        board.accept_barriers();
+        assert_eq!([log.push_empty(), log.push_empty()], [Some(true); 2]);
+        assert!(!board.limit(1, 2), "the third may have begun");
+        assert!(board.limit(1, 4));
+        assert!(log.push(0, b"result") && log.goes_on());
+        assert_eq!(log.push_empty(), Some(false));
+        assert!(!log.goes_on());
+        // The next batch has no limit.
+        board.offer(2);
+        assert!(log.begin_batch(2));
+        log.begin(2, 0);
+        assert_eq!(log.push_empty(), Some(true));
+        assert_eq!((board.completed(1), board.completed(2), board.received()), (None, Some(1), 2));
+        assert!(!board.limit(1, 5), "it has ended");
+        assert_eq!(log.push_empty(), Some(true));
+    }
+
+    #[test]
+    fn every_task_of_a_limited_batch_is_run_once() {
+        use std::sync::atomic::AtomicU32;
+        const TASKS: usize = 5000;
+        let board = Board::new().unwrap();
+        let mut log = Log::new(board.try_clone().unwrap());
+        board.accept_barriers();
+        let mut limited = 0;
+        for number in 1..200 {
+            let runs: Vec<AtomicU32> = (0..TASKS).map(|_| AtomicU32::new(0)).collect();
+            board.offer(number);
+            assert!(log.begin_batch(number));
+            log.begin(number, 0);
+            let keep = std::thread::scope(|scope| {
+                let (runs, log) = (&runs, &mut log);
+                let worker = scope.spawn(move || {
+                    for run in runs {
+                        run.fetch_add(1, Ordering::Relaxed);
+                        if !log.push_empty().expect("room") {
+                            return;
+                        }
+                    }
+                });
+                let mut keep = TASKS;
+                while !worker.is_finished() && keep == TASKS {
+                    let wanted = board.completed(number).map_or(1, |completed| completed + 1);
+                    if wanted < TASKS && board.limit(number, wanted) {
+                        keep = wanted;
+                    }
+                }
+                keep
+            });
+            limited += usize::from(keep < TASKS);
+            runs[keep..].iter().for_each(|run| _ = run.fetch_add(1, Ordering::Relaxed));
+            assert!(runs.iter().all(|run| run.load(Ordering::Relaxed) == 1), "{keep}");
+        }
+        assert!(limited > 0);
+    }
+
+    #[test]
     fn what_is_logged_is_read_back() {
         let board = Board::new().unwrap();
         let mut log = Log::new(board.try_clone().unwrap());
@@ -394,9 +624,9 @@ mod tests {
         let mut log = Log::new(board.try_clone().unwrap());
         log.begin(1, 0);
         // More than there are words; then one of another kind; then more.
-        (0..LOG * 2).for_each(|_| assert!(log.push_empty()));
+        (0..LOG * 2).for_each(|_| assert!(log.push_empty().is_some()));
         assert!(log.push(1, b"other"));
-        (0..3).for_each(|_| assert!(log.push_empty()));
+        (0..3).for_each(|_| assert!(log.push_empty().is_some()));
         assert_eq!(log.end(), LOG * 2 + 4);
         let logged = board.read_log().unwrap();
         let mut records = Records::new(&logged.bytes);
@@ -410,9 +640,9 @@ mod tests {
         // A full log has no room for a new run, but for one that is begun.
         log.begin(2, 0);
         while log.push(1, b"") {}
-        assert!(!log.push_empty());
+        assert!(log.push_empty().is_none());
         log.begin(3, 0);
         (0..LOG - 1).for_each(|_| assert!(log.push(1, b"")));
-        assert!(log.push_empty() && log.push_empty() && !log.push(1, b""));
+        assert!(log.push_empty().is_some() && log.push_empty().is_some() && !log.push(1, b""));
     }
 }

@@ -1,7 +1,8 @@
 //! A pool of worker processes.
 //!
-//! A [`Pool`] starts its workers once and hands them task after task: calls of functions of this program, each with an argument and a result that
-//! `serde` can encode. A task costs about a microsecond, where a process costs about a millisecond.
+//! A [`Pool`] starts its workers once and hands them task after task: calls of functions of this
+//! program, each with an argument and a result that `serde` can encode. A task costs about a
+//! microsecond, where a process costs about a millisecond.
 //!
 //! ```
 //! fn square(n: u64) -> u64 {
@@ -21,21 +22,87 @@
 //!
 //! # When something dies
 //!
-//! - A task that panics is [`TaskError::Panicked`], and its worker lives on.
-//! - A worker that dies is noticed at once. The task it was in is [`TaskError::WorkerLost`]: it may have been run in part, so it is run again only if its caller
-//!   said that it may be ([`Options::may_run_again`]). Tasks the worker had not begun go to others. A new worker takes its place.
+//! - A task that panics is [`TaskError::Panicked`], and its worker goes on. In a program built with
+//!   `panic = "abort"` the worker dies; the error is the same, and another worker takes its place.
+//! - The death of a worker is noticed at once. The task it was in is [`TaskError::WorkerLost`]: it
+//!   may have been run in part, so it is run again only if its caller has allowed that
+//!   ([`Options::may_run_again`]). Tasks that the worker had not begun go to others. A new worker
+//!   takes its place.
 //! - Results that were written before the death count.
-//! - Workers that die again and again before any task (in the initialiser, say) break the pool: all its tasks are [`TaskError::Broken`].
 //! - When this process ends, its workers do.
+//!
+//! # When a worker cannot be started
+//!
+//! A start has *failed* if the worker ends before it is ready, whatever its age: its initializer
+//! panics, exits, is killed or cannot decode its argument, or the process cannot set itself up. It
+//! has also failed if the worker ends within a second after it was ready and has not begun a task.
+//! (A worker that ends later, or in a task, is replaced, and does not count.)
+//!
+//! After a failure the pool waits 100 ms before it starts workers again, and twice as long after
+//! each further round in which one fails, up to five seconds. After five failed rounds in a row it
+//! starts no more, and as soon as no worker is left, it is broken: all waiting tasks and all later
+//! ones are [`TaskError::Broken`] with the reason, which includes the text of an initializer's
+//! panic. As long as one worker is ready, the pool goes on with it and keeps trying. A worker that
+//! runs a task, or has been ready for a second, ends the row of failures.
+//!
+//! If the system refuses to start a process for want of descriptors, processes or memory, the pool
+//! tries again for a minute before it is broken. Meanwhile the tasks wait.
+//!
+//! # Which worker runs a task
+//!
+//! A task goes to a worker that is ready, never to one that is still in its initializer. Workers
+//! are given tasks ahead of time, but these are only reserved: a worker with nothing to do gets the
+//! tasks that another has not begun. That includes the tasks of a chunk behind the one being run,
+//! and the tasks given to a worker that is to be replaced ([`PoolBuilder::max_tasks_per_worker`])
+//! or is stopped (`SIGSTOP`). It takes a moment: up to a tenth of a second. (A chunk being run is
+//! divided on Linux 4.16 or later.)
+//!
+//! # Where your code runs
+//!
+//! Results are decoded in the thread that fetches them: in [`AsyncResult::get`],
+//! [`map`](Pool::map) and [`Results::next`]. So a `Deserialize` may take its time, call the pool,
+//! or recurse as deeply as that thread's stack allows. A result that nobody fetches is not decoded.
+//! Arguments are encoded in the thread that submits them; those of an `imap` are drawn and encoded
+//! on a thread of their own, which has a stack as large as the main thread's. In a worker,
+//! everything runs on the main thread.
+//!
+//! # Ctrl-C and other signals
+//!
+//! The terminal sends `SIGINT` to all processes of the foreground process group: to this program
+//! and to its workers. A program that does not handle it ends, and so do its workers. In a program
+//! that handles it, to finish its work or to save something, the workers die all the same, and
+//! their tasks are [`TaskError::WorkerLost`] with signal 2. Such a program builds its pool with
+//! [`PoolBuilder::ignore_interrupts`], and then decides by itself: it calls [`close`](Pool::close)
+//! and [`join`](Pool::join) to finish what was submitted, or [`terminate`](Pool::terminate). Other
+//! signals that are sent to the whole group (`kill -TERM -- -PGID`, or `SIGHUP` when a terminal is
+//! closed) reach the workers as well; a program that must survive them handles them in the
+//! initializer.
+//!
+//! # What is not promised
+//!
+//! - A task's own children are not the pool's. Processes that it started by this library end with
+//!   their worker. Those that it started by [`std::process::Command`] go on when the worker is
+//!   killed, as by [`terminate`](Pool::terminate): a task that starts them should wait for them, or
+//!   have them killed with their parent (`PR_SET_PDEATHSIG`).
+//! - An argument takes less than 4 GiB once it is encoded; a larger one is [`TaskError::Encode`].
+//!   Results have no limit but memory.
+//! - A task is not interrupted. One that hangs occupies its worker until the pool is terminated; so
+//!   does an initializer that hangs.
+//! - A task that overflows its stack kills its worker.
 
 mod arguments;
 mod board;
+mod collector;
 mod dispatch;
+mod feed;
+mod gathered;
+mod health;
+mod results;
 mod task;
 mod worker;
+mod workers;
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -48,27 +115,36 @@ use crate::process::SpawnError;
 use crate::remote::Remote;
 use crate::wire;
 
-use dispatch::{Dispatch, Initialiser, Plan};
+use dispatch::{Dispatch, Plan};
+use feed::{Chunk, Submission};
+use gathered::{Gathered, Ordered, Take, Values};
+pub use results::Results;
 pub use task::{AsyncResult, TaskError};
-use task::{Collected, GatherAll, Mapped, Monitor, Placed, Sink, Slot, Stream, Tasks};
-use worker::{RunSetup, RunTasks};
+use task::{Monitor, Slot};
+use worker::{RunSetup, Setup};
 
-/// Batches a `map` makes for each worker, unless told otherwise, so that they end at about the same time.
+/// Batches a `map` makes for each worker, unless told otherwise, so that they end at about the same
+/// time.
 const BATCHES_A_WORKER: usize = 16;
-/// Tasks a batch has at most, unless told otherwise: enough that what it costs to send it does not count.
+/// Tasks a batch has at most, unless told otherwise: enough that what it costs to send it does not
+/// count.
 const LARGEST_BATCH: usize = 16384;
-/// Bytes of arguments after which a batch is full, however few they are.
-const CHUNK_BYTES: usize = 256 * 1024;
-/// Batches for each worker that an `imap` has under way.
-const WINDOW: usize = 64;
 
 /// A pool of worker processes; see the [module](self).
 ///
-/// Dropping it is [`terminate`](Self::terminate), and waits until the workers have ended; to finish its tasks first, [`join`](Self::join) it.
-/// All its methods can be called from several threads.
+/// Dropping it is [`terminate`](Self::terminate), and waits until the workers have ended; to finish
+/// its tasks first, [`join`](Self::join) it. All its methods can be called from several threads.
 pub struct Pool {
     dispatch: Arc<Dispatch>,
     collector: Option<JoinHandle<()>>,
+    /// Its argument stays: a handle in it is valid as long as a process holds it.
+    _initialiser: Option<Initialiser>,
+}
+
+/// What each worker runs first: the function, and how its argument is encoded.
+struct Initialiser {
+    entry: Remote<Setup>,
+    encode: Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>,
 }
 
 /// How a pool is to be started; see [`Pool::builder`].
@@ -77,6 +153,7 @@ pub struct PoolBuilder {
     workers: Option<usize>,
     tasks_a_worker: Option<usize>,
     initialiser: Option<Result<Initialiser, PoolError>>,
+    ignore_interrupts: bool,
 }
 
 /// Why a pool could not be started. No worker is left running.
@@ -122,17 +199,21 @@ impl PoolBuilder {
         self
     }
 
-    /// How many tasks a worker runs before a new process takes its place, instead of any number: against leaks in what the tasks call.
-    /// Tasks sent together (a chunk) are not torn apart for it.
+    /// How many tasks a worker runs before a new process takes its place, instead of any number:
+    /// against leaks in what the tasks call. Tasks sent together (a chunk) are not divided for it.
     pub fn max_tasks_per_worker(mut self, tasks: usize) -> Self {
         self.tasks_a_worker = Some(tasks);
         self
     }
 
-    /// A function that each worker runs before its first task, also each that takes a dead one's place. If it panics, the worker is
-    /// replaced; if that happens again and again, the pool is [`TaskError::Broken`].
+    /// A function that each worker runs before its first task; so does each worker that takes the
+    /// place of another. It may take any time. If it fails, the worker is replaced; if that happens
+    /// repeatedly, the pool is [`TaskError::Broken`]: see [when a worker cannot be
+    /// started](self#when-a-worker-cannot-be-started).
     ///
-    /// The argument is encoded anew for every worker. It holds no end of a pipe: there is one of each, and there are many workers.
+    /// The argument is encoded once, in [`build`](Self::build), and every worker decodes it. The
+    /// pool keeps the argument until it is dropped. An end of a pipe cannot be in it: there is one
+    /// of each, and there are many workers.
     ///
     /// ```
     /// use std::sync::OnceLock;
@@ -155,10 +236,27 @@ impl PoolBuilder {
         self.initialiser = Some(match entry {
             Err(_) => Err(PoolError::Spawn(SpawnError::NotInExecutable)),
             Ok(entry) => {
-                let argument = move || wire::to_vec(&argument);
-                Ok(Initialiser { entry, argument: Box::new(argument) })
+                let encode = move || wire::to_vec(&argument);
+                Ok(Initialiser { entry, encode: Box::new(encode) })
             }
         });
+        self
+    }
+
+    /// Lets the workers ignore `SIGINT`, which Ctrl-C sends to all processes of a terminal's
+    /// foreground process group: for a program that handles it. See [Ctrl-C and other
+    /// signals](self#ctrl-c-and-other-signals). Programs that a task starts inherit this.
+    ///
+    /// ```
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     processes::init();
+    ///     let pool = processes::Pool::builder().workers(2).ignore_interrupts().build()?;
+    ///     assert_eq!(pool.apply(|n: u32| n + 1, 1)?, 2);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn ignore_interrupts(mut self) -> Self {
+        self.ignore_interrupts = true;
         self
     }
 
@@ -166,7 +264,12 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// [`PoolError`]: no workers or no tasks were asked for, or a worker cannot be started.
+    /// [`PoolError`]: no workers or no tasks were asked for, the initializer's argument cannot be
+    /// encoded, or a worker cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// If the `Serialize` of the initializer's argument does. No worker was started then.
     pub fn build(self) -> Result<Pool, PoolError> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         let workers = self.workers.unwrap_or_else(cores);
@@ -174,9 +277,21 @@ impl PoolBuilder {
             return Err(PoolError::NoWorkers);
         }
         let initialiser = self.initialiser.transpose()?;
-        let (dispatch, collector) =
-            Dispatch::start(Plan { workers, tasks_a_worker: self.tasks_a_worker, initialiser })?;
-        Ok(Pool { dispatch, collector: Some(collector) })
+        // Once, and here: a `Serialize` is the caller's code, which must not run on the pool's
+        // thread.
+        let encoded = match &initialiser {
+            None => None,
+            Some(Initialiser { entry, encode }) => {
+                Some((*entry, encode().map_err(SpawnError::Encode)?))
+            }
+        };
+        let (dispatch, collector) = Dispatch::start(Plan {
+            workers,
+            tasks_a_worker: self.tasks_a_worker,
+            initialiser: encoded,
+            ignore_interrupts: self.ignore_interrupts,
+        })?;
+        Ok(Pool { dispatch, collector: Some(collector), _initialiser: initialiser })
     }
 }
 
@@ -185,6 +300,7 @@ impl fmt::Debug for PoolBuilder {
         f.debug_struct("PoolBuilder")
             .field("workers", &self.workers)
             .field("max_tasks_per_worker", &self.tasks_a_worker)
+            .field("ignore_interrupts", &self.ignore_interrupts)
             .finish_non_exhaustive()
     }
 }
@@ -211,7 +327,12 @@ impl Pool {
     /// }
     /// ```
     pub fn builder() -> PoolBuilder {
-        PoolBuilder { workers: None, tasks_a_worker: None, initialiser: None }
+        PoolBuilder {
+            workers: None,
+            tasks_a_worker: None,
+            initialiser: None,
+            ignore_interrupts: false,
+        }
     }
 
     /// How many workers it keeps up.
@@ -238,7 +359,7 @@ impl Pool {
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
         self.options().apply(function, argument)
     }
@@ -247,7 +368,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`TaskError`], if it could not be submitted: the argument cannot be encoded, the pool is closed or broken.
+    /// [`TaskError`], if it could not be submitted: the argument cannot be encoded, the pool is
+    /// closed or broken.
     pub fn apply_async<F, A, T>(
         &self,
         function: F,
@@ -256,18 +378,21 @@ impl Pool {
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
         self.options().apply_async(function, argument)
     }
 
-    /// Runs the function once for each argument, and waits for all results: in the arguments' order.
+    /// Runs the function once for each argument, and waits for all results: in the arguments'
+    /// order.
     ///
-    /// Tasks go to the workers in chunks: see [`Options::chunk`].
+    /// Tasks go to the workers in chunks (see [`Options::chunk`]), and begin while further
+    /// arguments are drawn. The arguments are drawn in this thread, so they may borrow from it.
     ///
     /// # Errors
     ///
-    /// The error of the first task, in order, that has one; all have ended by then. Use [`map_each`](Self::map_each) to get the others' results.
+    /// The error of the first task, in order, that has one; all have ended by then. Use
+    /// [`map_each`](Self::map_each) to get the others' results.
     pub fn map<F, A, T>(
         &self,
         function: F,
@@ -276,7 +401,7 @@ impl Pool {
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
         self.options().map(function, arguments)
     }
@@ -290,14 +415,22 @@ impl Pool {
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
         self.options().map_each(function, arguments)
     }
 
-    /// An iterator over the results, in the arguments' order, each as soon as it and those before it are there.
+    /// An iterator over the results, in the arguments' order. Each comes as soon as it and those
+    /// before it are there.
     ///
-    /// Arguments are drawn as results are taken, some dozens for each worker ahead, so they may be endless. One task a message; see [`Options::chunk`].
+    /// The first call of `next` starts a thread that draws the arguments and submits the tasks, so
+    /// an iterator over the arguments may be slow, and may even wait for a result of an earlier
+    /// one. It may also be endless: the thread draws at most 64 chunks for each worker ahead of the
+    /// results that were taken. A chunk is one task, unless [`Options::chunk`] sets another size.
+    ///
+    /// An argument that cannot be encoded has an error as its result; if the pool is closed or
+    /// broken, every argument has. For a panic in the iterator over the arguments, and for dropping
+    /// the results early, see [`Results`].
     ///
     /// ```
     /// fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -308,42 +441,41 @@ impl Pool {
     ///     Ok(())
     /// }
     /// ```
-    pub fn imap<F, A, T, I>(&self, function: F, arguments: I) -> Results<'_, F, I::IntoIter, T>
+    pub fn imap<F, A, T, I>(&self, function: F, arguments: I) -> Results<'_, T>
     where
-        I: IntoIterator<Item = A>,
+        I: IntoIterator<Item = A, IntoIter: Send + 'static>,
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
         self.options().imap(function, arguments)
     }
 
     /// As [`imap`](Self::imap), in the order in which the tasks end.
-    pub fn imap_unordered<F, A, T, I>(
-        &self,
-        function: F,
-        arguments: I,
-    ) -> Results<'_, F, I::IntoIter, T>
+    pub fn imap_unordered<F, A, T, I>(&self, function: F, arguments: I) -> Results<'_, T>
     where
-        I: IntoIterator<Item = A>,
+        I: IntoIterator<Item = A, IntoIter: Send + 'static>,
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
         self.options().imap_unordered(function, arguments)
     }
 
-    /// From now on nothing can be submitted ([`TaskError::Closed`]); what was submitted is finished, then the workers end. Does not wait.
+    /// From now on nothing can be submitted ([`TaskError::Closed`]); what was submitted is
+    /// finished, then the workers end. Does not wait.
     pub fn close(&self) {
         self.dispatch.close();
     }
 
-    /// Ends the workers at once (`SIGKILL`). Tasks that have not ended are [`TaskError::Terminated`]. Does not wait for the workers' end.
+    /// Ends the workers at once (`SIGKILL`). Tasks that have not ended are
+    /// [`TaskError::Terminated`]. Does not wait for the workers' end.
     pub fn terminate(&self) {
         self.dispatch.terminate();
     }
 
-    /// [Closes](Self::close) the pool, unless it is closed or terminated, and waits until every task and every worker has ended.
+    /// [Closes](Self::close) the pool, unless it is closed or terminated, and waits until every
+    /// task and every worker has ended.
     pub fn join(mut self) {
         self.dispatch.close();
         self.join_collector();
@@ -394,17 +526,24 @@ pub struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// How many tasks of a `map` or an `imap` go to a worker in one message (0 counts as 1), as long as their arguments are not longer than 256 KiB.
+    /// How many tasks of a `map` or an `imap` go to a worker in one message (0 counts as 1), as
+    /// long as their arguments are not longer than 256 KiB. A chunk is sent before it is full if
+    /// its arguments take longer than a millisecond to draw. (A `map` learns that when the next
+    /// argument is there; an `imap`, when the caller waits for a result.)
     ///
-    /// Otherwise `map` makes 16 chunks for each worker if the iterator knows its length, none larger than 16,384, and `imap` sends each task alone. A chunk saves time where tasks are
-    /// short. It is no unit otherwise: every task has a result of its own, which arrives when it is there, and a worker's death loses the one task it was in.
+    /// Otherwise `map` makes 16 chunks for each worker if the iterator knows its length, none
+    /// larger than 16,384, and sends each task alone if it does not; `imap` sends each task alone.
+    /// A chunk saves time where tasks are short. It is not a unit otherwise: every task has a
+    /// result of its own, which arrives when it is there; a worker's death loses only the task it
+    /// was in; and the tasks that were not begun go to a worker that has nothing to do.
     #[must_use]
     pub fn chunk(mut self, tasks: usize) -> Self {
         self.chunk = Some(NonZero::new(tasks).unwrap_or(NonZero::<usize>::MIN));
         self
     }
 
-    /// A task whose worker died is run again, up to twice, instead of being lost. Right for tasks that do no harm when done one and a half times.
+    /// A task whose worker died is run again, up to twice, instead of being lost. This is right for
+    /// tasks that are idempotent, also when they were stopped half-way.
     #[must_use]
     pub fn may_run_again(mut self) -> Self {
         self.may_run_again = true;
@@ -420,7 +559,7 @@ impl<'a> Options<'a> {
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
         self.apply_async(function, argument)?.get()
     }
@@ -434,61 +573,51 @@ impl<'a> Options<'a> {
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
-        let slot: Arc<Slot<T>> = Arc::new(Monitor::new(None));
-        let mut feed = Feed::new::<F, A, T>(self, function, 1, Arc::clone(&slot) as _)?;
-        feed.push(&argument)?;
+        let slot: Arc<Slot> = Arc::new(Monitor::new(None));
+        let submission = Submission::new::<F, A, T>(self, function, Arc::clone(&slot) as _)?;
+        let mut arguments = Vec::new();
+        let end = arguments::encode(&mut arguments, 0, &argument).map_err(TaskError::Encode)?;
         // This process's copy of what travelled is closed before the task runs.
         drop(argument);
-        feed.submit(false).map_err(|refused| refused.error)?;
-        Ok(AsyncResult { slot })
+        arguments.truncate(end);
+        submission.submit(Chunk { arguments, first: 0, count: 1 }, false)?;
+        Ok(AsyncResult::new(slot))
     }
 
-    /// Submits everything, and waits for everything.
-    fn run_all<F, A, T>(self, function: F, arguments: impl Iterator<Item = A>) -> Collected<T>
-    where
-        F: Fn(A) -> T + Copy + Send + 'static,
-        A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
-    {
-        let known = arguments.size_hint().0;
-        let chunk = self.chunk.map_or_else(
-            || known.div_ceil(self.pool.workers() * BATCHES_A_WORKER).clamp(1, LARGEST_BATCH),
-            NonZero::get,
-        );
-        if chunk == 1 {
-            self.gather_all(function, chunk, arguments, Placed::new())
-        } else {
-            self.gather_all(function, chunk, arguments, Mapped::new())
-        }
+    /// The size of a chunk: what was set, or `automatic`.
+    fn chunk_or(self, automatic: usize) -> usize {
+        self.chunk.map_or(automatic, NonZero::get)
     }
 
-    fn gather_all<F, A, T>(
+    /// Submits everything, waits for everything, and gives the results to `taken` in order, as long
+    /// as it wants more.
+    fn run_all<F, A, T, S: Take<T>>(
         self,
         function: F,
-        chunk: usize,
         arguments: impl Iterator<Item = A>,
-        gather: impl GatherAll<Item = T> + 'static,
-    ) -> Collected<T>
+        taken: S,
+    ) -> Result<S, TaskError>
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
-        let gathered = Arc::new(Monitor::new(gather));
-        match Feed::new::<F, A, T>(self, function, chunk, Arc::clone(&gathered) as _) {
-            Err(error) => return Collected::failed(error),
-            Ok(mut feed) => {
-                feed.feed(arguments);
-                // The iterator, or an argument's `Serialize`, may have forked.
-                if fork::is_fork() {
-                    return Collected::failed(TaskError::Forked);
-                }
-                gathered.lock().set_total(feed.next);
-            }
+        let known = arguments.size_hint().0;
+        let automatic =
+            known.div_ceil(self.pool.workers() * BATCHES_A_WORKER).clamp(1, LARGEST_BATCH);
+        let gathered = Arc::new(Monitor::new(Gathered::default()));
+        let submission = Submission::new::<F, A, T>(self, function, Arc::clone(&gathered) as _)?;
+        let mut ordered = Ordered::new(taken);
+        let chunk = self.chunk_or(automatic);
+        let total = submission.feed(chunk, arguments, || ordered.fetch_much(&gathered));
+        // The iterator, or an argument's `Serialize`, may have forked.
+        if fork::is_fork() {
+            return Err(TaskError::Forked);
         }
-        gathered.wait(None, GatherAll::take).expect("without a deadline there are results")
+        gathered.lock().set_total(total);
+        Ok(ordered.fetch_all(&gathered))
     }
 
     /// As [`Pool::map`].
@@ -504,9 +633,12 @@ impl<'a> Options<'a> {
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
-        self.run_all(function, arguments.into_iter()).all()
+        let taken = Values { values: Vec::new(), first_error: None };
+        let Values { values, first_error } =
+            self.run_all(function, arguments.into_iter(), taken)?;
+        first_error.map_or(Ok(values), Err)
     }
 
     /// As [`Pool::map_each`].
@@ -518,258 +650,31 @@ impl<'a> Options<'a> {
     where
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
-        self.run_all(function, arguments.into_iter()).each()
+        let arguments = arguments.into_iter();
+        self.run_all(function, arguments, Vec::new()).unwrap_or_else(|error| vec![Err(error)])
     }
 
     /// As [`Pool::imap`].
-    pub fn imap<F, A, T, I>(self, function: F, arguments: I) -> Results<'a, F, I::IntoIter, T>
+    pub fn imap<F, A, T, I>(self, function: F, arguments: I) -> Results<'a, T>
     where
-        I: IntoIterator<Item = A>,
+        I: IntoIterator<Item = A, IntoIter: Send + 'static>,
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
-        Results::new(self, function, arguments.into_iter(), true)
+        Results::new::<F, A, _>(self, function, arguments.into_iter(), true)
     }
 
     /// As [`Pool::imap_unordered`].
-    pub fn imap_unordered<F, A, T, I>(
-        self,
-        function: F,
-        arguments: I,
-    ) -> Results<'a, F, I::IntoIter, T>
+    pub fn imap_unordered<F, A, T, I>(self, function: F, arguments: I) -> Results<'a, T>
     where
-        I: IntoIterator<Item = A>,
+        I: IntoIterator<Item = A, IntoIter: Send + 'static>,
         F: Fn(A) -> T + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned,
     {
-        Results::new(self, function, arguments.into_iter(), false)
-    }
-}
-
-/// Encodes arguments, and submits them in chunks.
-struct Feed<'a> {
-    dispatch: &'a Dispatch,
-    entry: Remote<worker::Batch>,
-    sink: Arc<dyn Sink>,
-    chunk: usize,
-    may_run_again: bool,
-    /// The chunk's arguments are its first `end` bytes.
-    buffer: Vec<u8>,
-    end: usize,
-    count: usize,
-    /// The index of the next argument.
-    next: usize,
-}
-
-/// Tasks that the pool does not take, and why.
-struct Refused {
-    tasks: Box<Tasks>,
-    error: TaskError,
-}
-
-impl<'a> Feed<'a> {
-    fn new<F, A, T>(
-        options: Options<'a>,
-        function: F,
-        chunk: usize,
-        sink: Arc<dyn Sink>,
-    ) -> Result<Self, TaskError>
-    where
-        F: Fn(A) -> T + Copy + 'static,
-        A: DeserializeOwned,
-        T: Serialize,
-    {
-        if fork::is_fork() {
-            return Err(TaskError::Forked);
-        }
-        let entry = Remote::new::<F, RunTasks<A, T>>(function)
-            .map_err(|_| TaskError::Broken(SpawnError::NotInExecutable.to_string()))?;
-        Ok(Self {
-            dispatch: &options.pool.dispatch,
-            entry,
-            sink,
-            chunk,
-            may_run_again: options.may_run_again,
-            buffer: Vec::new(),
-            end: 0,
-            count: 0,
-            next: 0,
-        })
-    }
-
-    /// Adds an argument to the chunk; one that cannot be encoded leaves it as it was.
-    fn push<A: Serialize>(&mut self, argument: &A) -> Result<(), TaskError> {
-        self.end =
-            arguments::encode(&mut self.buffer, self.end, argument).map_err(TaskError::Encode)?;
-        self.count += 1;
-        self.next += 1;
-        Ok(())
-    }
-
-    /// Takes all arguments, and submits a chunk whenever one is full. An argument that cannot be encoded has that as its task's result.
-    fn feed<A: Serialize>(&mut self, mut arguments: impl Iterator<Item = A>) {
-        loop {
-            // The counters are local: one that is stored for each argument costs more than its encoding.
-            let (mut end, mut count, mut refused, mut is_over) =
-                (self.end, self.count, None, false);
-            while count < self.chunk && end < CHUNK_BYTES {
-                let Some(argument) = arguments.next() else {
-                    is_over = true;
-                    break;
-                };
-                match arguments::encode(&mut self.buffer, end, &argument) {
-                    Ok(after) => (end, count) = (after, count + 1),
-                    Err(error) => {
-                        refused = Some(error);
-                        break;
-                    }
-                }
-            }
-            self.next += count - self.count;
-            (self.end, self.count) = (end, count);
-            self.flush();
-            if let Some(error) = refused {
-                self.sink.open().fail(self.next, TaskError::Encode(error));
-                self.next += 1;
-            }
-            if is_over || fork::is_fork() {
-                return;
-            }
-        }
-    }
-
-    /// Submits the chunk.
-    fn submit(&mut self, patient: bool) -> Result<(), Refused> {
-        let tasks = Tasks {
-            entry: self.entry,
-            arguments: self.buffer[..std::mem::take(&mut self.end)].to_vec(),
-            count: std::mem::take(&mut self.count),
-            sink: Arc::clone(&self.sink),
-            first: 0,
-            may_run_again: self.may_run_again,
-            deaths: 0,
-        };
-        let first = self.next - tasks.count;
-        self.dispatch.submit(Tasks { first, ..tasks }, patient)
-    }
-
-    /// Submits the chunk, if there is one; if the pool refuses it, that is its tasks' result.
-    fn flush(&mut self) {
-        if self.count > 0
-            && !fork::is_fork()
-            && let Err(Refused { tasks, error }) = self.submit(true)
-        {
-            tasks.fail(&error);
-        }
-    }
-
-    /// Takes one more argument, and submits the chunk if that fills it. An argument that cannot be encoded has that as its task's result.
-    fn offer<A: Serialize>(&mut self, argument: &A) {
-        match self.push(argument) {
-            Ok(()) if self.count < self.chunk && self.end < CHUNK_BYTES => {}
-            Ok(()) => self.flush(),
-            Err(error) => {
-                self.flush();
-                self.sink.open().fail(self.next, error);
-                self.next += 1;
-            }
-        }
-    }
-}
-
-/// Results of an [`imap`](Pool::imap): an iterator over `Result<T, TaskError>`.
-///
-/// Dropping it early leaves the tasks submitted so far to be run; their results go.
-pub struct Results<'a, F, I, T> {
-    feed: Result<Feed<'a>, TaskError>,
-    arguments: Option<I>,
-    stream: Arc<Monitor<Stream<T>>>,
-    taken: usize,
-    window: usize,
-    function: PhantomData<fn() -> F>,
-}
-
-impl<'a, F, I, A, T> Results<'a, F, I, T>
-where
-    I: Iterator<Item = A>,
-    F: Fn(A) -> T + Copy + Send + 'static,
-    A: Serialize + DeserializeOwned,
-    T: Serialize + DeserializeOwned + Send + 'static,
-{
-    fn new(options: Options<'a>, function: F, arguments: I, ordered: bool) -> Self {
-        let stream = Arc::new(Monitor::new(Stream::new(ordered)));
-        let chunk = options.chunk.map_or(1, NonZero::get);
-        Self {
-            feed: Feed::new::<F, A, T>(options, function, chunk, Arc::clone(&stream) as _),
-            arguments: Some(arguments),
-            stream,
-            taken: 0,
-            window: chunk.saturating_mul(WINDOW).saturating_mul(options.pool.workers()),
-            function: PhantomData,
-        }
-    }
-}
-
-impl<F, I, T> Results<'_, F, I, T> {
-    /// One error, unless all results have been taken, and then the end.
-    fn end_in_a_fork(&mut self) -> Option<Result<T, TaskError>> {
-        let is_awaited = self.feed.as_ref().is_ok_and(|feed| feed.next > self.taken);
-        let was_going_on = self.arguments.take().is_some() || is_awaited;
-        self.feed = Err(TaskError::Forked);
-        was_going_on.then_some(Err(TaskError::Forked))
-    }
-}
-
-impl<F, I, T> Iterator for Results<'_, F, I, T>
-where
-    I: Iterator,
-    I::Item: Serialize,
-    T: Send,
-{
-    type Item = Result<T, TaskError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            // The iterator of the arguments may have forked.
-            if fork::is_fork() {
-                return self.end_in_a_fork();
-            }
-            let feed = match &mut self.feed {
-                Ok(feed) => feed,
-                Err(error) => return self.arguments.as_mut()?.next().map(|_| Err(error.clone())),
-            };
-            // One argument for each result, and more while there is no result to give: as many are under way as it takes.
-            if let Some(arguments) = &mut self.arguments
-                && feed.next - self.taken < self.window
-            {
-                match arguments.next() {
-                    Some(argument) => feed.offer(&argument),
-                    None => {
-                        self.arguments = None;
-                        feed.flush();
-                    }
-                }
-                if let Some(result) = self.stream.lock().take() {
-                    self.taken += 1;
-                    return Some(result);
-                }
-            } else if feed.next == self.taken {
-                return None;
-            } else {
-                let result = self.stream.wait(None, Stream::take);
-                self.taken += 1;
-                return result;
-            }
-        }
-    }
-}
-
-impl<F, I, T> fmt::Debug for Results<'_, F, I, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Results").field("taken", &self.taken).finish_non_exhaustive()
+        Results::new::<F, A, _>(self, function, arguments.into_iter(), false)
     }
 }

@@ -1,7 +1,14 @@
-//! Tasks, and the places their results go to.
+//! Tasks, and the places where their results wait until the caller fetches them.
+//!
+//! Results wait as bytes. Decoding runs the caller's code (its `Deserialize`, and `Drop` for a
+//! value that is thrown away), which may take any time, need a large stack, panic or call the pool.
+//! So it happens in the thread that fetches the result, with no lock held, and never in the pool's
+//! own threads.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +28,8 @@ use crate::wire;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// The function panicked; the worker lives on.
+    /// The function panicked. The worker goes on, unless the program is built with
+    /// `panic = "abort"`: then another one takes its place.
     Panicked {
         /// What the panic said.
         message: String,
@@ -33,16 +41,23 @@ pub enum TaskError {
         /// The signal that killed it; `None` if the task exited ([`std::process::exit`]).
         signal: Option<i32>,
     },
-    /// The argument could not be encoded, and the task was not submitted; or the result could not be, after the function had run. The reason.
+    /// The argument could not be encoded, or takes 4 GiB or more, and the task was not submitted;
+    /// or the result could not be encoded, after the function had run. The reason.
     Encode(String),
-    /// The argument could not be decoded, and the function has not run; or the result could not be, after it had. The reason.
+    /// The argument could not be decoded, and the function has not run; or the result could not be,
+    /// after it had: its `Deserialize` refused it, panicked, or left a part of it unread. The
+    /// reason.
     Decode(String),
     /// The pool was closed before the task was submitted.
     Closed,
     /// The pool was terminated, or dropped, before the task had ended.
     Terminated,
-    /// The pool's workers cannot be kept alive: they died again and again before any task, or cannot be started. The reason.
+    /// The pool's workers cannot be kept running: see [when a worker cannot be
+    /// started](crate::pool#when-a-worker-cannot-be-started). The reason.
     Broken(String),
+    /// The thread that draws the arguments of an [`imap`](super::Pool::imap) cannot be started. The
+    /// reason.
+    NoThread(String),
     /// This process is a fork of the one that has the pool.
     Forked,
 }
@@ -66,6 +81,9 @@ impl fmt::Display for TaskError {
             Self::Closed => f.write_str("the pool is closed"),
             Self::Terminated => f.write_str("the pool was terminated"),
             Self::Broken(reason) => write!(f, "the pool is broken: {reason}"),
+            Self::NoThread(reason) => {
+                write!(f, "the thread that draws the arguments cannot be started: {reason}")
+            }
             Self::Forked => f.write_str(fork::EXPLANATION),
         }
     }
@@ -79,22 +97,17 @@ impl From<Panic> for TaskError {
     }
 }
 
-/// Where the results of one submission go, from the collector's thread.
+/// Where the results of one submission go. Each task gets one result, once.
 pub(super) trait Sink: Send + Sync {
-    /// Ready to take results; those who wait look when this is dropped.
-    fn open(&self) -> Box<dyn Deliver + '_>;
-}
+    /// These tasks have no result, for this reason.
+    fn fail(&self, first: usize, count: usize, error: &TaskError);
 
-/// A sink that takes results, each once; a second one for the same task is dropped.
-pub(super) trait Deliver {
-    /// Why the task of this index has no result.
-    fn fail(&mut self, index: usize, error: TaskError);
+    /// A worker's result for the task of this index.
+    fn deliver(&self, index: usize, tag: u8, bytes: &[u8]);
 
-    /// What a worker's message says of the task of this index.
-    fn deliver(&mut self, index: usize, tag: u8, rest: &[u8]);
-
-    /// The results of up to `limit` tasks that follow one another, from this index on; how many there were.
-    fn deliver_records(&mut self, index: usize, limit: usize, records: Records<'_>) -> usize;
+    /// The results of up to `limit` tasks that follow one another, from this index on. Returns how
+    /// many there were.
+    fn deliver_records(&self, index: usize, limit: usize, records: Records<'_>) -> usize;
 }
 
 /// Some tasks of one submission, given to a worker together.
@@ -131,20 +144,59 @@ impl Tasks {
         Some(self)
     }
 
+    /// Divides them: those from position `at` on, which is not 0.
+    pub(super) fn split_off(&mut self, at: usize) -> Self {
+        let mut arguments = Arguments(&self.arguments);
+        arguments.nth(at - 1);
+        let end = self.arguments.len() - arguments.0.len();
+        let rest = Self {
+            entry: self.entry,
+            arguments: self.arguments.split_off(end),
+            count: self.count - at,
+            sink: Arc::clone(&self.sink),
+            first: self.first + at,
+            may_run_again: self.may_run_again,
+            deaths: 0,
+        };
+        self.count = at;
+        rest
+    }
+
     /// The same error for each.
     pub(super) fn fail(self, error: &TaskError) {
-        let mut sink = self.sink.open();
-        (self.first..self.first + self.count).for_each(|index| sink.fail(index, error.clone()));
+        self.sink.fail(self.first, self.count, error);
     }
 }
 
-/// What a worker's message says of a task: its result, decoded, or why there is none. Runs the caller's `Deserialize`.
+/// A task's result as its worker sent it.
+pub(super) struct Encoded {
+    tag: u8,
+    bytes: Vec<u8>,
+}
+
+/// What is known of a task that has ended.
+pub(super) type Outcome = Result<Encoded, TaskError>;
+
+/// Decodes a result. A panic in the caller's `Deserialize` is an error of this result.
+pub(super) fn decode<T: DeserializeOwned>(outcome: Outcome) -> Result<T, TaskError> {
+    let Encoded { tag, bytes } = outcome?;
+    catch(|| value(tag, &bytes)).unwrap_or_else(Err)
+}
+
+pub(super) fn catch<R>(decode: impl FnOnce() -> R) -> Result<R, TaskError> {
+    panics::catch(decode).map_err(|panic| {
+        TaskError::Decode(format!("the value's `Deserialize` panicked: {}", panic.message))
+    })
+}
+
+/// The value that a worker's message has for a task, or why there is none. Runs the caller's
+/// `Deserialize`.
 #[inline]
-fn outcome<T: DeserializeOwned>(tag: u8, rest: &[u8]) -> Result<T, TaskError> {
+pub(super) fn value<T: DeserializeOwned>(tag: u8, bytes: &[u8]) -> Result<T, TaskError> {
     if tag == tag::RETURNED {
-        codec::decode(rest).map_err(|error| TaskError::Decode(wire::explain(error)))
+        codec::decode(bytes).map_err(|error| TaskError::Decode(wire::explain(error)))
     } else {
-        Err(failure(tag, rest))
+        Err(failure(tag, bytes))
     }
 }
 
@@ -165,18 +217,27 @@ fn failure(tag: u8, rest: &[u8]) -> TaskError {
 pub(super) struct Monitor<T> {
     value: Mutex<T>,
     changed: Condvar,
+    /// How many threads wait. It changes while the lock is held.
+    waiting: AtomicUsize,
 }
 
 impl<T> Monitor<T> {
     pub(super) fn new(value: T) -> Self {
-        Self { value: Mutex::new(value), changed: Condvar::new() }
+        Self { value: Mutex::new(value), changed: Condvar::new(), waiting: AtomicUsize::new(0) }
+    }
+
+    /// Wakes the threads that wait. The caller holds the lock, or has just released it.
+    pub(super) fn notify(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         lock(&self.value)
     }
 
-    /// Waits until `ready` says so, and gives what it gives; `None` at the deadline.
+    /// Waits until `ready` returns something, and returns that; `None` at the deadline.
     pub(super) fn wait<R>(
         &self,
         deadline: wire::Deadline,
@@ -187,138 +248,86 @@ impl<T> Monitor<T> {
             if let Some(result) = ready(&mut value) {
                 return Some(result);
             }
-            value = match deadline {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return None;
+            }
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            value = match left {
                 None => self.changed.wait(value).unwrap_or_else(PoisonError::into_inner),
-                Some(at) => {
-                    let left = at.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
+                Some(left) => {
                     self.changed.wait_timeout(value, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 /// What results are gathered in.
 pub(super) trait Gather: Send {
-    type Item;
+    /// The task of this index has no result.
+    fn fail(&mut self, index: usize, error: TaskError);
 
-    /// Takes the result of the task of this index, unless it has one.
-    fn gather(&mut self, index: usize, result: Result<Self::Item, TaskError>);
+    /// Takes the result of the task of this index.
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8]);
 
-    /// The same for a result that is there: the common case, to be fast where there are many.
-    #[inline]
-    fn gather_value(&mut self, index: usize, value: Self::Item) {
-        self.gather(index, Ok(value));
+    /// Takes the results of `count` tasks, from this index on.
+    fn gather_records(&mut self, index: usize, count: usize, records: Records<'_>) {
+        for (offset, (tag, bytes)) in records.take(count).enumerate() {
+            self.gather(index + offset, tag, bytes);
+        }
     }
 
-    /// Results of so many tasks come now, from this index on.
-    fn expect(&mut self, index: usize, count: usize) {
-        let _ = (index, count);
-    }
-
-    /// Whether one who waits would find what it waits for.
+    /// Whether a thread that waits would find what it waits for.
     fn is_worth_a_look(&self) -> bool;
 }
 
-/// An open sink: the lock, and whom to wake at its end.
-struct Open<'a, G: Gather> {
-    value: MutexGuard<'a, G>,
-    changed: &'a Condvar,
-}
-
-impl<G: Gather> Drop for Open<'_, G> {
-    fn drop(&mut self) {
-        if self.value.is_worth_a_look() {
+impl<G: Gather> Monitor<G> {
+    /// Changes the value, and wakes those who wait for it.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut G) -> R) -> R {
+        let mut value = self.lock();
+        let result = change(&mut value);
+        let is_worth_a_look = value.is_worth_a_look();
+        let is_awaited = self.waiting.load(Ordering::Relaxed) > 0;
+        drop(value);
+        if is_worth_a_look && is_awaited {
             self.changed.notify_all();
         }
+        result
     }
 }
 
-/// Counts in a register, and tells the count also when a panic ends it.
-struct Tally<'a> {
-    count: usize,
-    told: &'a mut usize,
-}
-
-impl Drop for Tally<'_> {
-    fn drop(&mut self) {
-        *self.told = self.count;
-    }
-}
-
-impl<G: Gather> Sink for Monitor<G>
-where
-    G::Item: DeserializeOwned,
-{
-    fn open(&self) -> Box<dyn Deliver + '_> {
-        Box::new(Open { value: self.lock(), changed: &self.changed })
-    }
-}
-
-impl<G: Gather> Deliver for Open<'_, G>
-where
-    G::Item: DeserializeOwned,
-{
-    fn fail(&mut self, index: usize, error: TaskError) {
-        self.value.gather(index, Err(error));
+impl<G: Gather> Sink for Monitor<G> {
+    fn fail(&self, first: usize, count: usize, error: &TaskError) {
+        self.change(|gathered| {
+            (first..first + count).for_each(|index| gathered.fail(index, error.clone()));
+        });
     }
 
-    fn deliver(&mut self, index: usize, tag: u8, rest: &[u8]) {
-        // A panic in the caller's `Deserialize` must not take the collector along.
-        let result = panics::catch(|| outcome(tag, rest));
-        self.value
-            .gather(index, result.unwrap_or_else(|panic| Err(TaskError::Decode(panic.message))));
+    fn deliver(&self, index: usize, tag: u8, bytes: &[u8]) {
+        self.change(|gathered| gathered.gather(index, tag, bytes));
     }
 
-    fn deliver_records(&mut self, index: usize, limit: usize, mut records: Records<'_>) -> usize {
-        self.value.expect(index, limit);
-        let (mut count, mut run_end) = (0, 0);
-        // As above, for many at a time: the loop goes on after one that panicked.
-        while let Err(panic) = panics::catch(|| {
-            let gathered = &mut *self.value;
-            let mut gather = |count, result| match result {
-                Ok(value) => gathered.gather_value(index + count - 1, value),
-                Err(error) => gathered.gather(index + count - 1, Err(error)),
-            };
-            while count < limit {
-                // Empty results in a row need no look at each.
-                if count == run_end {
-                    run_end += records.take_run(limit - count);
-                }
-                let mut at = Tally { count, told: &mut count };
-                while at.count < run_end {
-                    at.count += 1;
-                    gather(at.count, outcome(tag::RETURNED, &[]));
-                }
-                drop(at);
-                if count == limit {
-                    return;
-                }
-                let Some((tag, rest)) = records.next() else {
-                    return;
-                };
-                count += 1;
-                run_end = count;
-                gather(count, outcome(tag, rest));
-            }
-        }) {
-            self.value.gather(index + count - 1, Err(TaskError::Decode(panic.message)));
+    fn deliver_records(&self, index: usize, limit: usize, records: Records<'_>) -> usize {
+        let count = records.count_up_to(limit);
+        if count > 0 {
+            self.change(|gathered| gathered.gather_records(index, count, records));
         }
         count
     }
 }
 
 /// The place of one result.
-pub(super) type Slot<T> = Monitor<Option<Result<T, TaskError>>>;
+pub(super) type Slot = Monitor<Option<Outcome>>;
 
-impl<T: Send> Gather for Option<Result<T, TaskError>> {
-    type Item = T;
+impl Gather for Option<Outcome> {
+    fn fail(&mut self, _index: usize, error: TaskError) {
+        *self = Some(Err(error));
+    }
 
-    fn gather(&mut self, _index: usize, result: Result<T, TaskError>) {
-        self.get_or_insert(result);
+    fn gather(&mut self, _index: usize, tag: u8, bytes: &[u8]) {
+        *self = Some(Ok(Encoded { tag, bytes: bytes.to_vec() }));
     }
 
     fn is_worth_a_look(&self) -> bool {
@@ -326,26 +335,44 @@ impl<T: Send> Gather for Option<Result<T, TaskError>> {
     }
 }
 
-/// A result to come: what [`Pool::apply_async`](super::Pool::apply_async) gives. Dropping it lets the task run and its result go.
+/// The result of a task that may still be running: see
+/// [`Pool::apply_async`](super::Pool::apply_async).
+///
+/// The result is decoded in the thread that calls [`get`](Self::get). Dropping the handle does not
+/// stop the task; its result is then thrown away without being decoded.
 #[must_use = "the task runs all the same, but its result and its error are lost"]
 pub struct AsyncResult<T> {
-    pub(super) slot: Arc<Slot<T>>,
+    slot: Arc<Slot>,
+    result: PhantomData<fn() -> T>,
 }
 
 impl<T> AsyncResult<T> {
-    /// Waits for the result.
+    pub(super) fn new(slot: Arc<Slot>) -> Self {
+        Self { slot, result: PhantomData }
+    }
+
+    /// Whether [`get`](Self::get) would return without waiting.
+    pub fn is_ready(&self) -> bool {
+        fork::is_fork() || self.slot.lock().is_some()
+    }
+}
+
+impl<T: DeserializeOwned> AsyncResult<T> {
+    /// Waits for the result, and decodes it.
     ///
     /// # Errors
     ///
-    /// [`TaskError`], if the task has none. Never waits for the dead: a task whose worker died, or whose pool was dropped, ends with an error.
+    /// [`TaskError`], if the task has none. A task whose worker died, or whose pool was dropped,
+    /// ends with an error too.
     pub fn get(self) -> Result<T, TaskError> {
         if fork::is_fork() {
             return Err(TaskError::Forked);
         }
-        self.slot.wait(None, Option::take).expect("without a deadline there is a result")
+        decode(self.slot.wait(None, Option::take).expect("without a deadline there is a result"))
     }
 
-    /// Waits for the result, but not longer than `timeout` ([`Duration::ZERO`] does not wait at all).
+    /// Waits for the result as [`get`](Self::get) does, but not longer than `timeout`
+    /// ([`Duration::ZERO`] does not wait at all).
     ///
     /// # Errors
     ///
@@ -371,12 +398,7 @@ impl<T> AsyncResult<T> {
         if fork::is_fork() {
             return Ok(Err(TaskError::Forked));
         }
-        self.slot.wait(crate::sync::deadline_after(timeout), Option::take).ok_or(self)
-    }
-
-    /// Whether [`get`](Self::get) would return at once.
-    pub fn is_ready(&self) -> bool {
-        fork::is_fork() || self.slot.lock().is_some()
+        self.slot.wait(crate::sync::deadline_after(timeout), Option::take).map(decode).ok_or(self)
     }
 }
 
@@ -386,301 +408,62 @@ impl<T> fmt::Debug for AsyncResult<T> {
     }
 }
 
-/// The errors of a `map`, by index.
-pub(super) type Errors = BTreeMap<usize, TaskError>;
-
-/// What gathers all results of a `map`.
-pub(super) trait GatherAll: Gather {
-    /// There will be so many.
-    fn set_total(&mut self, total: usize);
-
-    /// All results, once they are there.
-    fn take(&mut self) -> Option<Collected<Self::Item>>;
+/// The results of an `imap` that were not fetched yet.
+pub(super) struct Stream {
+    is_ordered: bool,
+    /// In the order in which they came; or, if ordered, from the index `taken` on.
+    results: VecDeque<Option<Outcome>>,
+    taken: usize,
 }
 
-/// The results of a `map` whose tasks are sent one by one: each has a place of its own, for they come from the workers in turns.
-pub(super) struct Placed<T> {
-    places: Vec<Option<T>>,
-    errors: Errors,
-    /// How many have their result.
-    counted: usize,
-    total: Option<usize>,
-}
-
-impl<T> Placed<T> {
-    pub(super) fn new() -> Self {
-        Self { places: Vec::new(), errors: Errors::new(), counted: 0, total: None }
-    }
-}
-
-impl<T: Send> Gather for Placed<T> {
-    type Item = T;
-
-    fn gather(&mut self, index: usize, result: Result<T, TaskError>) {
-        if index >= self.places.len() {
-            self.places.resize_with(index + 1, || None);
-        }
-        let place = &mut self.places[index];
-        if place.is_some() || (!self.errors.is_empty() && self.errors.contains_key(&index)) {
-            return;
-        }
-        self.counted += 1;
-        match result {
-            Ok(value) => *place = Some(value),
-            Err(error) => _ = self.errors.insert(index, error),
-        }
+impl Stream {
+    pub(super) fn new(is_ordered: bool) -> Self {
+        Self { is_ordered, results: VecDeque::new(), taken: 0 }
     }
 
-    fn is_worth_a_look(&self) -> bool {
-        self.total == Some(self.counted)
-    }
-}
-
-impl<T: Send> GatherAll for Placed<T> {
-    fn set_total(&mut self, total: usize) {
-        self.total = Some(total);
-    }
-
-    fn take(&mut self) -> Option<Collected<T>> {
-        if !self.is_worth_a_look() {
-            return None;
-        }
-        let (places, errors) = (std::mem::take(&mut self.places), std::mem::take(&mut self.errors));
-        let mut runs = BTreeMap::new();
-        let mut places = places.into_iter();
-        // A run ends at an error, which leaves its place empty.
-        for end in errors.keys().copied().chain([self.counted]) {
-            let first = self.counted - places.len();
-            let run: Vec<T> = places.by_ref().take(end - first).flatten().collect();
-            places.next();
-            if !run.is_empty() {
-                runs.insert(first, run);
-            }
-        }
-        Some(Collected { runs, errors, total: self.counted })
-    }
-}
-
-/// The results of a `map` whose tasks are sent in chunks, by index, in runs: a worker's results come in the order of its tasks, so nearly all are put behind the one before.
-pub(super) struct Mapped<T> {
-    /// The run that grows: the index of its first value, and the values.
-    open: (usize, Vec<T>),
-    /// An index that has its result, behind the open run; the run ends there at the latest.
-    limit: usize,
-    /// The other runs, by the index of the first value. None is empty.
-    runs: BTreeMap<usize, Vec<T>>,
-    errors: Errors,
-    /// Values in the other runs, and errors.
-    counted: usize,
-    /// How many there will be, once that is known.
-    total: Option<usize>,
-}
-
-impl<T: Send> Mapped<T> {
-    pub(super) fn new() -> Self {
-        Self {
-            open: (0, Vec::new()),
-            limit: usize::MAX,
-            runs: BTreeMap::new(),
-            errors: Errors::new(),
-            counted: 0,
-            total: None,
-        }
-    }
-
-    /// Where the open run ends: the index it can take next.
-    #[inline]
-    fn end(&self) -> usize {
-        self.open.0 + self.open.1.len()
-    }
-
-    /// Opens the run that this index continues, or a new one; false if the index has its result.
-    #[cold]
-    fn open_at(&mut self, index: usize) -> bool {
-        let (first, values) = std::mem::take(&mut self.open);
-        if !values.is_empty() {
-            self.counted += values.len();
-            self.runs.insert(first, values);
-        }
-        let before = self.runs.range(..=index).next_back();
-        let before = before.map(|(first, values)| (*first, first + values.len()));
-        let is_known =
-            before.is_some_and(|(_, end)| end > index) || self.errors.contains_key(&index);
-        self.open = match before {
-            Some((first, end)) if end == index => {
-                self.counted -= end - first;
-                (first, self.runs.remove(&first).unwrap_or_default())
-            }
-            _ => (index, Vec::new()),
-        };
-        let next_run = self.runs.range(index..).next().map(|(first, _)| *first);
-        let next_error = self.errors.range(index..).next().map(|(index, _)| *index);
-        let next_known = [next_run, next_error].into_iter().flatten().min();
-        self.limit = if is_known { index } else { next_known.unwrap_or(usize::MAX) };
-        !is_known
-    }
-}
-
-impl<T: Send> Gather for Mapped<T> {
-    type Item = T;
-
-    fn gather(&mut self, index: usize, result: Result<T, TaskError>) {
-        match result {
-            Ok(value) => self.gather_value(index, value),
-            Err(error) => {
-                if self.open_at(index) {
-                    self.limit = index;
-                    self.counted += 1;
-                    self.errors.insert(index, error);
-                }
-            }
-        }
-    }
-
-    #[inline]
-    fn gather_value(&mut self, index: usize, value: T) {
-        if (index == self.end() && index < self.limit) || self.open_at(index) {
-            self.open.1.push(value);
-        }
-    }
-
-    fn expect(&mut self, index: usize, count: usize) {
-        if self.open_at(index) {
-            self.open.1.reserve(count);
-        }
-    }
-
-    fn is_worth_a_look(&self) -> bool {
-        self.total == Some(self.counted + self.open.1.len())
-    }
-}
-
-impl<T: Send> GatherAll for Mapped<T> {
-    fn set_total(&mut self, total: usize) {
-        self.total = Some(total);
-    }
-
-    fn take(&mut self) -> Option<Collected<T>> {
-        if !self.is_worth_a_look() {
-            return None;
-        }
-        self.open_at(usize::MAX);
-        let (runs, errors) = (std::mem::take(&mut self.runs), std::mem::take(&mut self.errors));
-        Some(Collected { runs, errors, total: self.counted })
-    }
-}
-
-/// What a `map` has come to: a value or an error for each index below `total`.
-pub(super) struct Collected<T> {
-    runs: BTreeMap<usize, Vec<T>>,
-    errors: Errors,
-    total: usize,
-}
-
-impl<T> Collected<T> {
-    /// Nothing but one error, for the first task.
-    pub(super) fn failed(error: TaskError) -> Self {
-        Self { runs: BTreeMap::new(), errors: Errors::from([(0, error)]), total: 1 }
-    }
-
-    /// All values, or the first error.
-    pub(super) fn all(mut self) -> Result<Vec<T>, TaskError> {
-        if let Some((_, error)) = self.errors.pop_first() {
-            return Err(error);
-        }
-        let mut runs = self.runs.into_values();
-        let mut values = runs.next().unwrap_or_default();
-        values.reserve_exact(self.total - values.len());
-        runs.for_each(|mut run| values.append(&mut run));
-        Ok(values)
-    }
-
-    /// A value or an error for each.
-    pub(super) fn each(mut self) -> Vec<Result<T, TaskError>> {
-        let mut each = Vec::with_capacity(self.total);
-        while each.len() < self.total {
-            match self.runs.remove(&each.len()) {
-                Some(run) => each.extend(run.into_iter().map(Ok)),
-                None => each.push(Err(self
-                    .errors
-                    .remove(&each.len())
-                    .unwrap_or_else(|| TaskError::Broken("a result is missing".to_owned())))),
-            }
-        }
-        each
-    }
-}
-
-/// The results of an `imap` that were not yet asked for.
-pub(super) struct Stream<T> {
-    /// In the order they came; `None` where they are to be taken in their own.
-    arrived: Option<VecDeque<Result<T, TaskError>>>,
-    /// The index of the first one in `places`.
-    first: usize,
-    places: VecDeque<Place<T>>,
-}
-
-enum Place<T> {
-    Awaited,
-    Ready(Result<T, TaskError>),
-    /// It was taken, or is among those that arrived.
-    Passed,
-}
-
-impl<T> Stream<T> {
-    pub(super) fn new(ordered: bool) -> Self {
-        Self {
-            arrived: if ordered { None } else { Some(VecDeque::new()) },
-            first: 0,
-            places: VecDeque::new(),
-        }
+    /// How many results were taken.
+    pub(super) fn taken(&self) -> usize {
+        self.taken
     }
 
     /// The next result, if it is there.
-    pub(super) fn take(&mut self) -> Option<Result<T, TaskError>> {
-        if let Some(arrived) = &mut self.arrived {
-            return arrived.pop_front();
-        }
-        let place = self.places.front_mut()?;
-        let Place::Ready(result) = std::mem::replace(place, Place::Awaited) else {
-            return None;
-        };
-        self.places.pop_front();
-        self.first += 1;
+    pub(super) fn take(&mut self) -> Option<Outcome> {
+        let result = self.results.front_mut()?.take()?;
+        self.results.pop_front();
+        self.taken += 1;
         Some(result)
+    }
+
+    /// Removes the results that are there.
+    pub(super) fn clear(&mut self) -> VecDeque<Option<Outcome>> {
+        std::mem::take(&mut self.results)
+    }
+
+    fn put(&mut self, index: usize, outcome: Outcome) {
+        if !self.is_ordered {
+            return self.results.push_back(Some(outcome));
+        }
+        let Some(offset) = index.checked_sub(self.taken) else {
+            return;
+        };
+        if offset >= self.results.len() {
+            self.results.resize_with(offset + 1, || None);
+        }
+        self.results[offset] = Some(outcome);
     }
 }
 
-impl<T: Send> Gather for Stream<T> {
-    type Item = T;
+impl Gather for Stream {
+    fn fail(&mut self, index: usize, error: TaskError) {
+        self.put(index, Err(error));
+    }
 
-    fn gather(&mut self, index: usize, result: Result<T, TaskError>) {
-        let Some(offset) = index.checked_sub(self.first) else {
-            return;
-        };
-        if offset >= self.places.len() {
-            self.places.resize_with(offset + 1, || Place::Awaited);
-        }
-        let place = &mut self.places[offset];
-        if !matches!(place, Place::Awaited) {
-            return;
-        }
-        let Some(arrived) = &mut self.arrived else {
-            return *place = Place::Ready(result);
-        };
-        arrived.push_back(result);
-        *place = Place::Passed;
-        while let Some(Place::Passed) = self.places.front() {
-            self.places.pop_front();
-            self.first += 1;
-        }
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8]) {
+        self.put(index, Ok(Encoded { tag, bytes: bytes.to_vec() }));
     }
 
     fn is_worth_a_look(&self) -> bool {
-        match &self.arrived {
-            Some(arrived) => !arrived.is_empty(),
-            None => matches!(self.places.front(), Some(Place::Ready(_))),
-        }
+        self.results.front().is_some_and(Option::is_some)
     }
 }
 
@@ -688,56 +471,18 @@ impl<T: Send> Gather for Stream<T> {
 mod tests {
     use super::*;
 
-    /// What 0..total come to, given in runs in this order: (first, length, whether its last one is an error).
-    fn gathered<G: GatherAll<Item = usize>>(
-        mut mapped: G,
-        total: usize,
-        runs: &[(usize, usize, bool)],
-    ) -> Collected<usize> {
-        mapped.set_total(total);
-        for &(first, length, has_error) in runs {
-            assert!(mapped.take().is_none(), "not everything is there");
-            mapped.expect(first, length);
-            for index in first..first + length {
-                if has_error && index == first + length - 1 {
-                    mapped.gather(index, Err(TaskError::Closed));
-                } else {
-                    mapped.gather_value(index, index);
+    #[test]
+    fn a_stream_is_in_order_or_as_the_results_come() {
+        for (is_ordered, expected) in [(true, [0, 1, 2, 3]), (false, [2, 0, 3, 1])] {
+            let stream = Monitor::new(Stream::new(is_ordered));
+            let mut taken = Vec::new();
+            for index in [2_usize, 0, 3, 1] {
+                stream.deliver(index, tag::RETURNED, &postcard::to_stdvec(&index).unwrap());
+                while let Some(outcome) = stream.lock().take() {
+                    taken.push(decode::<usize>(outcome).unwrap());
                 }
             }
+            assert_eq!(taken, expected);
         }
-        mapped.take().expect("everything is there")
-    }
-
-    #[test]
-    fn results_are_in_order_however_they_come() {
-        let runs = [(6, 4, false), (0, 2, false), (4, 2, false), (2, 2, false)];
-        for turn in 0..runs.len() {
-            let mut runs = runs;
-            runs.rotate_left(turn);
-            assert_eq!(gathered(Mapped::new(), 10, &runs).all(), Ok((0..10).collect()));
-            assert_eq!(gathered(Placed::new(), 10, &runs).all(), Ok((0..10).collect()));
-        }
-        assert_eq!(gathered(Mapped::new(), 0, &[]).all(), Ok(Vec::new()));
-        assert_eq!(gathered(Placed::new(), 0, &[]).all(), Ok(Vec::new()));
-    }
-
-    #[test]
-    fn a_second_result_for_a_task_is_dropped() {
-        let runs = [
-            (0, 3, true),
-            (1, 3, false),
-            (5, 2, false),
-            (3, 5, true),
-            (0, 8, false),
-            (8, 1, false),
-        ];
-        let expected =
-            |index| if index == 2 || index == 7 { Err(TaskError::Closed) } else { Ok(index) };
-        let expected: Vec<_> = (0..9).map(expected).collect();
-        assert_eq!(gathered(Mapped::new(), 9, &runs).each(), expected);
-        assert_eq!(gathered(Placed::new(), 9, &runs).each(), expected);
-        assert_eq!(gathered(Mapped::new(), 9, &runs).all(), Err(TaskError::Closed));
-        assert_eq!(gathered(Placed::new(), 9, &runs).all(), Err(TaskError::Closed));
     }
 }

@@ -1,4 +1,5 @@
-//! The worker's side: takes tasks from its ring, runs them, puts the results into its other ring.
+//! The worker's side: it takes tasks from one ring, runs them, and sends the results through
+//! another ring.
 
 use std::marker::PhantomData;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::arguments::Arguments;
 use super::board::{Board, Log};
 use crate::codec;
+use crate::constructor;
 use crate::fork;
 use crate::panics::{self, Panic};
 use crate::remote::{Entry, Remote};
@@ -21,6 +23,7 @@ pub(super) struct Begin {
     pub(super) results: ring::Sender,
     pub(super) board: Board,
     pub(super) initialiser: Option<(Remote<Setup>, Vec<u8>)>,
+    pub(super) ignore_interrupts: bool,
 }
 
 /// The call of an initialiser.
@@ -38,7 +41,8 @@ pub(super) struct Head {
     pub(super) entry: Remote<Batch>,
 }
 
-/// The first byte of a message in the ring of results; the first four are also the tags of results in a log.
+/// The first byte of a message in the ring of results; the first four are also the tags of results
+/// in a log.
 pub(super) mod tag {
     /// The result follows.
     pub(crate) const RETURNED: u8 = 0;
@@ -52,7 +56,8 @@ pub(super) mod tag {
     pub(crate) const READY: u8 = 4;
     /// The initialiser panicked: a `Panic` follows, and the worker's end.
     pub(crate) const NOT_READY: u8 = 5;
-    /// A log: the batch's number and the first result's position (eight bytes each), then the records.
+    /// A log: the batch's number and the first result's position (eight bytes each), then the
+    /// records.
     pub(crate) const LOG: u8 = 6;
 }
 
@@ -69,35 +74,41 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Passes on the result of the next task.
+    /// Passes on the result of the next task. False if the pool has taken back the tasks behind it.
     #[inline]
-    fn finish(&mut self, tag: u8, result: &[u8]) {
-        let is_empty = tag == tag::RETURNED && result.is_empty();
-        if !(is_empty && !self.single && self.log.push_empty()) {
-            self.pass_on(tag, result);
+    fn finish(&mut self, tag: u8, result: &[u8]) -> bool {
+        if tag == tag::RETURNED
+            && result.is_empty()
+            && !self.single
+            && let Some(goes_on) = self.log.push_empty()
+        {
+            return goes_on;
         }
+        self.pass_on(tag, result)
     }
 
-    fn pass_on(&mut self, tag: u8, result: &[u8]) {
+    fn pass_on(&mut self, tag: u8, result: &[u8]) -> bool {
         if self.single {
-            return self.send(tag, result);
-        }
-        if self.log.push(tag, result) {
-            return;
-        }
-        self.flush();
-        if !self.log.push(tag, result) {
             self.send(tag, result);
-            self.log.begin(self.log.batch(), self.log.end() + 1);
+            return false;
         }
+        if !self.log.push(tag, result) {
+            self.flush();
+            if !self.log.push(tag, result) {
+                self.send(tag, result);
+                self.log.begin(self.log.batch(), self.log.end() + 1);
+            }
+        }
+        self.log.goes_on()
     }
 
-    fn finish_with<T: Serialize>(&mut self, tag: u8, value: &T) {
+    fn finish_with<T: Serialize>(&mut self, tag: u8, value: &T) -> bool {
         let result = postcard::to_stdvec(value).expect("text always encodes");
-        self.finish(tag, &result);
+        self.finish(tag, &result)
     }
 
-    /// Sends what is in the log, and begins it anew. Killed in between, the pool has it twice, and sees that by its position.
+    /// Sends what is in the log, and begins it anew. Killed in between, the pool has it twice, and
+    /// sees that by its position.
     fn flush(&mut self) {
         if self.log.is_empty() {
             return;
@@ -133,8 +144,8 @@ where
         let bytes = std::mem::take(&mut batch.arguments);
         let mut result = std::mem::take(&mut batch.result);
         let mut arguments = Arguments(&bytes);
-        // All of the caller's code is inside: its `Deserialize`, the function, its `Serialize` and the drop of what it returned. After a panic
-        // the loop goes on with the next task.
+        // All of the caller's code is inside: its `Deserialize`, the function, its `Serialize` and
+        // the drop of what it returned. After a panic the loop goes on with the next task.
         while let Err(panic) = panics::catch(|| {
             for argument in arguments.by_ref() {
                 result.clear();
@@ -144,14 +155,19 @@ where
                     Err(error) => Err((tag::ARGUMENT, wire::explain(error))),
                 };
                 fork::leave_if_fork(0);
-                match outcome {
+                let goes_on = match outcome {
                     Ok(()) => batch.finish(tag::RETURNED, &result),
                     Err((tag, error)) => batch.finish_with(tag, &error),
+                };
+                if !goes_on {
+                    return;
                 }
             }
         }) {
             fork::leave_if_fork(101);
-            batch.finish_with(tag::PANICKED, &panic);
+            if !batch.finish_with(tag::PANICKED, &panic) {
+                break;
+            }
         }
         batch.arguments = bytes;
         batch.result = result;
@@ -184,13 +200,17 @@ pub(super) fn keep_small(buffer: &mut Vec<u8>) {
     }
 }
 
-/// How long a worker looks for its next tasks before it sleeps, in pauses of the processor: briefly, since the pool's own threads, which have to get
-/// them ready, may need this very core.
+/// How long a worker looks for its next tasks before it sleeps, in pauses of the processor:
+/// briefly, since the pool's own threads, which have to get them ready, may need this very core.
 const SPINS: u32 = 100;
 
 /// The function that a worker process runs. It ends when its ring of tasks is closed and empty.
 pub(super) fn work(begin: Begin) {
-    let Begin { mut tasks, results, board, initialiser } = begin;
+    let Begin { mut tasks, results, board, initialiser, ignore_interrupts } = begin;
+    if ignore_interrupts {
+        constructor::ignore_interrupts();
+    }
+    board.accept_barriers();
     let log = Log::new(board);
     let mut batch = Batch {
         arguments: Vec::new(),
@@ -212,7 +232,7 @@ pub(super) fn work(begin: Begin) {
     while let Ok(message) = tasks.recv_spinning(SPINS, None) {
         let (head, arguments) = postcard::take_from_bytes::<Head>(message)
             .expect("the pool and its workers are the same program");
-        if !batch.log.board().begin(head.number) {
+        if !batch.log.begin_batch(head.number) {
             continue;
         }
         batch.arguments.clear();

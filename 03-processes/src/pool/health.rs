@@ -1,0 +1,165 @@
+//! When to start workers again after some have failed to start, and when to give up.
+//!
+//! Failures are counted in *rounds*: those that come before the next attempt is due are one round.
+//! So the number of workers makes no difference.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use crate::process::SpawnError;
+
+/// After so many failed rounds in a row, no worker is started any more, unless another one is
+/// ready.
+const ROUNDS: u32 = 5;
+
+/// The delay after the first failed round, and the longest one.
+const BACK_OFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+
+/// How long the system may refuse to start a process, for want of something.
+const SHORTAGE: Duration = Duration::from_secs(60);
+
+/// The shortest and the longest delay meanwhile.
+const RETRY: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// A worker that ended without having begun a task, this soon after it was ready, has failed to
+/// start.
+pub(super) const PROVEN: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct Health {
+    /// Failed rounds in a row.
+    rounds: u32,
+    /// When the next attempt is due, after a failure.
+    retry_at: Option<Instant>,
+    /// Since when the system has refused.
+    refused_since: Option<Instant>,
+    reason: String,
+}
+
+impl Health {
+    /// A worker has ended before it was of any use.
+    pub(super) fn failed(&mut self, reason: String, now: Instant) {
+        self.reason = reason;
+        if self.retry_at.is_none() {
+            let delay = BACK_OFF[0].saturating_mul(1 << self.rounds.min(16));
+            self.rounds += 1;
+            self.retry_at = Some(now + delay.min(BACK_OFF[1]));
+        }
+    }
+
+    /// A worker could not be started.
+    pub(super) fn not_started(&mut self, error: &SpawnError, now: Instant) {
+        if !is_shortage(error) {
+            return self.failed(error.to_string(), now);
+        }
+        self.reason = error.to_string();
+        let since = *self.refused_since.get_or_insert(now);
+        self.retry_at = Some(now + ((now - since) / 2).clamp(RETRY[0], RETRY[1]));
+    }
+
+    /// A worker was started.
+    pub(super) fn started(&mut self) {
+        self.refused_since = None;
+    }
+
+    /// A worker is of use: the row of failures has ended.
+    pub(super) fn proven(&mut self) {
+        self.rounds = 0;
+        self.retry_at = None;
+    }
+
+    /// Whether an attempt is due.
+    pub(super) fn may_start(&mut self, now: Instant) -> bool {
+        if self.retry_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        self.retry_at = None;
+        true
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Whether to give up, unless a worker is ready.
+    pub(super) fn is_hopeless(&self, now: Instant) -> bool {
+        self.rounds >= ROUNDS || self.refused_since.is_some_and(|since| now - since >= SHORTAGE)
+    }
+
+    /// Why the latest worker failed.
+    pub(super) fn reason(&self) -> String {
+        self.reason.clone()
+    }
+}
+
+/// Whether the system lacks something that it may have again later.
+fn is_shortage(error: &SpawnError) -> bool {
+    let SpawnError::Io(error) = error else {
+        return false;
+    };
+    matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::StorageFull)
+        || matches!(
+            Errno::from_io_error(error),
+            Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS)
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_in_a_row_are_counted_in_rounds() {
+        let mut health = Health::default();
+        let mut now = Instant::now();
+        let start = now;
+        for round in 1..=ROUNDS {
+            assert!(!health.is_hopeless(now) && health.may_start(now), "{round}");
+            // Any number of workers is one round.
+            (0..100).for_each(|_| health.failed(round.to_string(), now));
+            assert!(!health.may_start(now + BACK_OFF[0] / 2));
+            now = health.retry_at().unwrap();
+        }
+        assert!(health.is_hopeless(now));
+        assert_eq!(health.reason(), "5");
+        assert_eq!(now - start, BACK_OFF[0] * 31);
+        // The delay has a limit.
+        (0..100).for_each(|_| {
+            assert!(health.may_start(now));
+            health.failed(String::new(), now);
+            now = health.retry_at().unwrap();
+        });
+        health.failed(String::new(), now);
+        assert!(health.retry_at().unwrap() <= now + BACK_OFF[1]);
+        health.proven();
+        assert!(!health.is_hopeless(now) && health.may_start(now));
+    }
+
+    #[test]
+    fn a_shortage_is_waited_for() {
+        let mut health = Health::default();
+        let start = Instant::now();
+        let mut now = start;
+        let refuse = |errno: Errno| SpawnError::Io(errno.into());
+        let mut attempts = 0;
+        while !health.is_hopeless(now) {
+            assert!(health.may_start(now));
+            health.not_started(&refuse(Errno::MFILE), now);
+            now = health.retry_at().unwrap();
+            attempts += 1;
+        }
+        assert!(now - start >= SHORTAGE && attempts < 100, "{attempts}");
+        health.started();
+        assert!(!health.is_hopeless(now));
+        // What does not pass is a failure.
+        health.not_started(&refuse(Errno::ACCESS), now);
+        (0..ROUNDS).for_each(|_| {
+            now = health.retry_at().unwrap();
+            assert!(health.may_start(now));
+            health.not_started(&refuse(Errno::ACCESS), now);
+        });
+        assert!(health.is_hopeless(now));
+    }
+}

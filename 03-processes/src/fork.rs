@@ -93,6 +93,7 @@ pub(crate) fn begin_use() -> io::Result<()> {
 
 /// Ends this process if the function it ran has forked and this is the copy: its result belongs to
 /// the original.
+#[inline]
 pub(crate) fn leave_if_fork(code: i32) {
     if is_fork() {
         std::process::exit(code);

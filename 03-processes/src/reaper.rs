@@ -170,7 +170,10 @@ pub(crate) fn start(
             }
         }
     };
-    threads::start("child-watch", Some(64 * 1024), watch)?;
+    threads::start("child-watch", Some(64 * 1024), watch).map_err(|error| {
+        let reason = format!("no thread can be started to watch over it: {error}");
+        io::Error::new(error.kind(), reason)
+    })?;
     answered.recv().unwrap_or_else(|_| Err(io::Error::other("the thread that starts it panicked")))
 }
 

@@ -131,15 +131,17 @@ fn a_program_that_waits_for_signals_gets_them_all() {
 }
 
 fn wait_for_signals() {
+    // First the library's threads, and then the signals: a thread started later would have them blocked anyway.
+    let pool = Pool::builder().workers(2).build().unwrap();
+    let manager = Manager::builder(b"key").queue("tasks", None).start().unwrap();
+    let queue = Queue::<u32>::unbounded().unwrap();
+    let child = spawn(|queue: Queue<u32>| queue.get().unwrap(), queue.clone()).unwrap();
+    assert_eq!(pool.apply(|n: u32| n, 1), Ok(1));
     let mut set = SigSet::empty();
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGCHLD, Signal::SIGHUP]
         .into_iter()
         .for_each(|signal| set.add(signal));
     set.thread_block().unwrap();
-    let pool = Pool::builder().workers(2).build().unwrap();
-    let manager = Manager::builder(b"key").queue("tasks", None).start().unwrap();
-    let queue = Queue::<u32>::unbounded().unwrap();
-    let child = spawn(|queue: Queue<u32>| queue.get().unwrap(), queue.clone()).unwrap();
     for round in 0..200 {
         for wanted in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGHUP] {
             signal::kill(Pid::this(), wanted).unwrap();

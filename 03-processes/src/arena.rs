@@ -44,6 +44,7 @@ use serde::{Deserialize, Serialize};
 use crate::fork;
 use crate::limits;
 use crate::mapping::{Mapping, shared_struct};
+use crate::queue::failpoint::failpoint;
 use crate::robust::RobustMutex;
 use crate::sync::lock;
 use crate::{transit, wire};
@@ -263,7 +264,9 @@ impl Arena {
             // generation changed.
             Ok(true) => match self.is_in_flight(local, slot) {
                 Ok(false) => {
+                    failpoint("free: nobody holds it");
                     entry.generation.store(generation + 1, Ordering::Release);
+                    failpoint("free: no longer live");
                     self.punch(slot).map(|()| true)
                 }
                 other => other.map(|_| false),
@@ -358,6 +361,20 @@ pub(crate) struct RangeId {
     token: Token,
 }
 
+#[cfg(test)]
+impl RangeId {
+    /// The numbers as one.
+    pub(crate) fn pack(self) -> u64 {
+        u64::from(self.slot) << 48 | self.generation
+    }
+
+    /// Whether the range of these numbers is live, held or not.
+    pub(crate) fn is_live(packed: u64) -> bool {
+        let entry = arena().unwrap().slot((packed >> 48) as u32);
+        entry.generation.load(Ordering::SeqCst) == packed & ((1 << 48) - 1)
+    }
+}
+
 impl Range {
     /// A new range of at least `len` bytes. Memory is used only for pages that are touched.
     pub(crate) fn create(len: u64) -> io::Result<Range> {
@@ -380,12 +397,16 @@ impl Range {
         // Whoever freed it may have been killed before. The new extent is stored when the memory of
         // the old one is given back.
         arena.punch(slot)?;
+        failpoint("create: slot found");
         entry.extent.store(extent.to_bits(), Ordering::Release);
+        failpoint("create: extent stored");
         entry.has_tokens.store(0, Ordering::SeqCst);
         // Nobody has a handle to this generation yet, so there is none to wait for.
         arena.lock_byte(slot.into(), libc::F_RDLCK, true)?;
         let generation = entry.generation.load(Ordering::Relaxed) + 1;
+        failpoint("create: locked");
         entry.generation.store(generation, Ordering::Release);
+        failpoint("create: live");
         local.held.insert(slot, Held { generation, holders: 1 });
         Ok(Range(Arc::new(Hold { slot, generation, extent })))
     }
@@ -416,7 +437,9 @@ impl Range {
             }
         }
         // Only now that this process holds the range.
+        failpoint("open: held");
         arena.tick_off(id.token, id.slot);
+        failpoint("open: ticked off");
         let extent = Extent::from_bits(entry.extent.load(Ordering::Relaxed));
         let extent = extent.ok_or(io::ErrorKind::InvalidData)?;
         Ok(Some(Range(Arc::new(Hold { slot: id.slot, generation: id.generation, extent }))))
@@ -492,6 +515,19 @@ impl Range {
     pub(crate) fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
         let at = self.0.extent.locate(self.0.slot, offset, len)?;
         arena()?.punch_bytes(at, len)
+    }
+
+    /// Frees whatever nobody holds.
+    #[cfg(test)]
+    pub(crate) fn sweep() {
+        let arena = arena().unwrap();
+        let local = lock(&arena.local);
+        let _lock = arena.header().lock.lock();
+        for slot in 0..arena.header().slots.load(Ordering::Relaxed) as u32 {
+            if !local.held.contains_key(&slot) {
+                let _ = arena.free_if_unheld(&local, slot);
+            }
+        }
     }
 
     /// The bytes of it that take memory.

@@ -21,6 +21,7 @@ use nix::libc;
 use serde::{Deserialize, Serialize};
 
 use super::{Arena, Local, SLOTS};
+use crate::queue::failpoint::failpoint;
 
 /// The words of a block: 4 KiB.
 const BLOCK: usize = 512;
@@ -106,7 +107,9 @@ impl Arena {
         let value = serial.wrapping_mul(SERIAL) | u64::from(slot) << SLOT_SHIFT | OUTSTANDING;
         // First, so that whoever might free the slot looks at tokens from now on.
         self.slot(slot).has_tokens.store(1, Ordering::SeqCst);
+        failpoint("token: slot marked");
         word.store(value, Ordering::SeqCst);
+        failpoint("token: issued");
         Ok(Token { index, value })
     }
 
@@ -118,6 +121,7 @@ impl Arena {
             if block == self.blocks() {
                 self.lengthen(block_at(block + 1) as u64)?;
                 header.blocks.store(u64::from(block) + 1, Ordering::Release);
+                failpoint("token: block counted");
             }
             if own.blocks.contains(&block)
                 || !self.lock_byte(lock_of(block), libc::F_WRLCK, false)?
@@ -126,9 +130,11 @@ impl Arena {
             }
             // The tokens of the one who had it count no longer. A late decoding may tick one off at
             // this moment, which comes to the same.
+            failpoint("token: block locked");
             for word in self.block(block) {
                 word.fetch_and(!OUTSTANDING, Ordering::Relaxed);
             }
+            failpoint("token: block swept");
             own.blocks.push(block);
             return Ok(());
         }

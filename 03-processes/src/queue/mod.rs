@@ -53,7 +53,7 @@
 
 mod bytes;
 
-mod failpoint;
+pub(crate) mod failpoint;
 #[cfg(test)]
 mod tests;
 

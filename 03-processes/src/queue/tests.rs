@@ -269,6 +269,22 @@ fn child() {
                 answers.put(&format!("from {}", orders.number)).unwrap();
             }
         }
+        "make and send handles" => {
+            let handles = orders.handles.unwrap();
+            // All kinds of encodings and decodings, and everything dropped in the end.
+            for number in 0..orders.items {
+                let queue = Queue::<String>::bounded(2).unwrap();
+                ledger.finish(queue.inner.range().id().pack());
+                queue.put(&format!("of child {number}")).unwrap();
+                handles.put(&queue).unwrap();
+                handles.put(&queue).unwrap();
+                drop(queue);
+                drop(handles.get().unwrap());
+                let bytes = postcard::to_allocvec(&handles.get().unwrap()).unwrap();
+                let again: Queue<String> = postcard::from_bytes(&bytes).unwrap();
+                assert!(again.try_get().is_ok());
+            }
+        }
         role => panic!("no such role: {role}"),
     }
     if let Some(report) = orders.report {
@@ -920,6 +936,58 @@ fn one_killed_while_closing_stops_nobody() {
         });
         assert_eq!(checked(&queue.get().unwrap()), (1, 0));
         assert!(matches!(queue.get(), Err(GetError::Closed)));
+    }
+}
+
+#[test]
+fn one_killed_while_it_sends_handles_takes_none_of_others_and_leaves_nothing() {
+    let _deadline = deadline(120);
+    // The child gets these, and each queue's other handle stays in `kept`.
+    let prepare = || {
+        let (handles, kept) = (Queue::unbounded().unwrap(), Queue::unbounded().unwrap());
+        for number in 0..4 {
+            let queue = Queue::<String>::bounded(2).unwrap();
+            (0..2).for_each(|_| queue.put(&format!("ours {number}")).unwrap());
+            handles.put(&queue).unwrap();
+            kept.put(&queue).unwrap();
+        }
+        (handles, kept)
+    };
+    let unused = Queue::unbounded().unwrap();
+    let orders = |handles: &Queue<Queue<String>>| {
+        let mut orders = Orders::new("make and send handles", &unused, 0, 3);
+        orders.handles = Some(handles.clone());
+        orders
+    };
+    let names = failpoints(orders(&prepare().0), |_| {});
+    for part in ["create:", "free:", "open:", "token:"] {
+        assert!(names.iter().any(|name| name.starts_with(part)), "{part} is not in {names:?}");
+    }
+    for name in &names {
+        for hit in [1, 2, 5] {
+            let (handles, kept) = prepare();
+            let mut orders = orders(&handles);
+            orders.kill_at = Some((name.clone(), hit));
+            let mut child = orders.start();
+            let killed = was_killed(child.wait());
+            // A block is counted only where no dead process has left one.
+            let is_rare = name == "token: block counted";
+            assert!(killed || hit > 1 || is_rare, "no child died at {name:?}");
+            for number in 0..4 {
+                let queue = kept.try_get().expect("kept by this process");
+                assert_eq!(queue.get().unwrap(), format!("ours {number}"), "killed at {name:?}");
+            }
+            // What the dead child made is nobody's, whatever is in the mailbox.
+            for id in child.ledger.entries() {
+                wait_until("its queues are freed", || {
+                    Range::sweep();
+                    !RangeId::is_live(id)
+                });
+            }
+            let ours = Queue::<u8>::bounded(1).unwrap();
+            ours.put(&1).unwrap();
+            assert_eq!(ours.get().unwrap(), 1);
+        }
     }
 }
 

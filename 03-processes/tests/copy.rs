@@ -12,10 +12,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use common::Scratch;
 use processes::copy::{self, CopyError, Model, OnExists, Options, Summary};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat};
 
@@ -31,46 +32,6 @@ tests! {
         progress_is_honest, stopped_and_completed, large_files_are_shared_out, left_overs_are_deleted_and_nothing_else,
     ]
     helpers [fill_a_small_disk, copy_as_nobody, copy_until_killed]
-}
-
-/// A folder of its own for a test, gone at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // In memory, where there is such a place: some of these trees are large.
-        let memory = Path::new("/dev/shm");
-        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let path = base.join(format!("copy-test-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// A folder in it.
-    fn folder(&self, name: &str) -> PathBuf {
-        fs::create_dir_all(self.at(name)).unwrap();
-        self.at(name)
-    }
-
-    /// A file in it, and the folders it is in.
-    fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
-        fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
-        fs::write(self.at(name), contents).unwrap();
-        self.at(name)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = Command::new("chmod").args(["-R", "u+rwx"]).arg(&self.0).status();
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 const MODELS: [Model; 2] = [Model::Process, Model::Thread];

@@ -1,7 +1,7 @@
 //! What keeps the workers busy: the parcels that wait, those under way, and what has become of the others.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::syncfs;
 use serde::{Deserialize, Serialize};
 
+use super::dir_path::DirPath;
+use super::links::Linked;
 use super::parcel::{BUDGET, Ground, NAMES, Outcome, Parcel, Settings};
 use super::place::{End, Place};
 use super::slots::Slots;
@@ -67,8 +69,7 @@ struct State {
     /// Bytes of what is done, and of parcels not done whose size is known.
     expected: u64,
     summary: Summary,
-    /// Files with several names, by device and inode: where they are.
-    linked: BTreeMap<(u64, u64), Vec<Parcel>>,
+    linked: Linked,
     /// Directories in which a worker may have left something when it died.
     disturbed: BTreeSet<(End, Vec<u8>)>,
     error: Option<CopyError>,
@@ -235,7 +236,7 @@ impl<'a> Engine<'a> {
             drop(self.pool.take());
             let mut target = Place::default();
             for (root, folder) in &state.disturbed {
-                let _ = target.open(root, folder).and_then(staging::sweep);
+                let _ = target.open(root, &DirPath::from(&folder[..])).and_then(staging::sweep);
             }
         }
         if !self.is_stopped() && !self.options.dry_run {
@@ -336,7 +337,7 @@ impl<'a> Engine<'a> {
             && state.under_way.iter().all(Option::is_none);
         if nothing_else && !state.linked.is_empty() {
             // All names of all files are known.
-            for parcel in links::parcels(std::mem::take(&mut state.linked)) {
+            for parcel in std::mem::take(&mut state.linked).into_parcels() {
                 state.next_id += 1;
                 let id = state.next_id;
                 state.add(Parcel { id, ..parcel });
@@ -386,6 +387,7 @@ impl<'a> Engine<'a> {
             }
             let ready = self.pool.get().map_or(0, |_| self.slots.ready().min(workers));
             let waiting = state.waiting.len();
+            let is_long = state.waiting.front().is_some_and(|next| next.parcel.is_long());
             // A single parcel is not worth starting processes for: the first one waits for the second, or for the end.
             let is_alone =
                 state.is_listed && waiting == 1 && state.under_way.iter().all(Option::is_none);
@@ -394,14 +396,17 @@ impl<'a> Engine<'a> {
                     state.is_pool_begun = true;
                     return Some(Turn::Start);
                 }
-            } else if state.there < ready * AHEAD && waiting > 0 {
+            } else if state.there < ready * AHEAD && waiting > 0 && !is_long {
                 // Fewer towards the end, so that all workers come to it at about the same time.
                 let count = (waiting / (2 * AHEAD * workers)).clamp(1, BUNDLE);
-                let bundle = (slot..slot + count).map_while(|slot| self.begin(&mut state, slot));
+                let bundle = (slot..slot + count).map_while(|slot| {
+                    let next = state.waiting.front().filter(|next| !next.parcel.is_long());
+                    next.is_some().then(|| self.begin(&mut state, slot)).flatten()
+                });
                 let bundle = bundle.collect();
                 state.there += 1;
                 return Some(Turn::There(bundle));
-            } else if state.here < workers - ready
+            } else if state.here < if is_long { workers } else { workers - ready }
                 && let Some(pending) = self.begin(&mut state, slot)
             {
                 state.here += 1;
@@ -523,9 +528,7 @@ impl<'a> Engine<'a> {
         state.under_way[slot] = None;
         if self.slots.slot(slot).is_begun_again() || self.is_stopped() {
             for parcel in std::iter::once(parcel).chain(&parcel.further) {
-                let mut base = parcel.target_folder();
-                base.truncate(parcel.base);
-                state.disturbed.insert((parcel.tree.target.clone(), base));
+                state.disturbed.insert((parcel.tree.target.clone(), parcel.base.to_bytes()));
             }
         }
         self.slots.slot(slot).reset();
@@ -561,7 +564,7 @@ impl<'a> Engine<'a> {
         }
         for (at, inode) in outcome.linked {
             if let Some(one) = parcel.split(at, 1).into_iter().next() {
-                state.linked.entry(inode).or_default().push(one);
+                state.linked.add(inode, one);
             }
         }
         if rest < pending.names as usize && !self.is_stopped() {

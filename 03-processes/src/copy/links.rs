@@ -1,46 +1,83 @@
 //! What waits until all else is known or done: files with several names, and what directories get last.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Mode, chmodat, fstat};
 use rustix::io::Errno;
 
+use super::dir_path::DirPath;
 use super::parcel::{NAMES, Parcel, Settings, Tree};
-use super::place::{self, Place, join};
+use super::place::{self, Place};
 use super::{Failure, meta};
 
-/// Parcels for files with several names, all of which are known by now; each of `linked` has one name.
-///
-/// The names of one file travel together. Those that are the only one of their file here travel as any others of their directory.
-pub(super) fn parcels(linked: BTreeMap<(u64, u64), Vec<Parcel>>) -> Vec<Parcel> {
-    let mut parcels = Vec::new();
-    let mut alone: BTreeMap<(Tree, Vec<u8>), Parcel> = BTreeMap::new();
-    for (inode, group) in linked {
-        let mut names = group.into_iter().map(|one| Parcel { take_linked: true, inode, ..one });
-        let Some(first) = names.next() else { continue };
-        let further: Vec<Parcel> = names.collect();
-        if !further.is_empty() || first.renamed.is_some() {
-            parcels.push(Parcel { further, ..first });
-            continue;
-        }
-        let place = (first.tree.clone(), first.folder.clone());
-        match alone.get_mut(&place) {
-            Some(others) if others.names().count() < NAMES => others.names.extend(&first.names),
-            _ => parcels.extend(alone.insert(place, first)),
+/// Files with several names: the names found so far, a parcel for each.
+#[derive(Default)]
+pub(super) struct Linked {
+    /// By device and inode, in the order in which the first name was found: so names in directories
+    /// near to each other are dealt with one after the other.
+    files: Vec<((u64, u64), Vec<Parcel>)>,
+    known: HashMap<(u64, u64), usize>,
+}
+
+impl Linked {
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// One more name.
+    pub(super) fn add(&mut self, inode: (u64, u64), name: Parcel) {
+        let next = self.files.len();
+        match self.known.entry(inode) {
+            Entry::Occupied(file) => self.files[*file.get()].1.push(name),
+            Entry::Vacant(file) => {
+                file.insert(next);
+                self.files.push((inode, vec![name]));
+            }
         }
     }
-    parcels.extend(alone.into_values());
-    parcels
+
+    /// Parcels for all of them, when all names are known.
+    ///
+    /// The names of one file travel together. Those that are the only one of their file here travel
+    /// as any others of their directory.
+    pub(super) fn into_parcels(self) -> Vec<Parcel> {
+        let mut parcels: Vec<Parcel> = Vec::new();
+        // By tree and directory: the last parcel of such names, and how many it has.
+        let mut alone = HashMap::new();
+        for (inode, group) in self.files {
+            let mut names = group.into_iter().map(|one| Parcel { take_linked: true, inode, ..one });
+            let Some(first) = names.next() else { continue };
+            let further: Vec<Parcel> = names.collect();
+            if !further.is_empty() || first.renamed.is_some() {
+                parcels.push(Parcel { further, ..first });
+                continue;
+            }
+            let next = (parcels.len(), 1);
+            let place = (Arc::as_ptr(&first.tree), first.folder.address());
+            let (at, count) = alone.entry(place).or_insert(next);
+            if *at == next.0 || *count == NAMES {
+                (*at, *count) = next;
+                parcels.push(first);
+            } else {
+                *count += 1;
+                parcels[*at].names.extend(&first.names);
+            }
+        }
+        parcels
+    }
 }
 
 /// A directory that is to get its mode, and with `preserve` its times and so on, when nothing more is put into it.
 pub(super) struct LateFolder {
-    pub(super) tree: Tree,
-    pub(super) folder: Vec<u8>,
+    pub(super) tree: Arc<Tree>,
+    pub(super) folder: DirPath,
+    pub(super) target_folder: DirPath,
 }
 
 /// Finishes a directory. Those inside others come first.
@@ -49,11 +86,11 @@ pub(super) fn finish_folder(
     settings: &Settings,
     late: &LateFolder,
 ) -> Result<(), Failure> {
-    let LateFolder { tree, folder } = late;
+    let LateFolder { tree, folder, target_folder } = late;
     let finished = (|| {
         let from = source.open(&tree.source, folder)?;
         let stat = fstat(from)?;
-        let to = target.open(&tree.target, &tree.target_folder(folder))?;
+        let to = target.open(&tree.target, target_folder)?;
         if settings.preserve {
             let from = place::open_to_read(from, c".")?;
             let to = readable(to)?;
@@ -64,8 +101,8 @@ pub(super) fn finish_folder(
         Ok(chmodat(CWD, place::path_of(to), Mode::from_raw_mode(mode), AtFlags::empty())?)
     })();
     finished.map_err(|error| {
-        let path = join(&tree.source.path, folder);
-        let path = PathBuf::from(OsStr::from_bytes(&path));
+        let path = folder.below(&tree.source.path, None);
+        let path = PathBuf::from(OsString::from_vec(path));
         Failure { path, reason: format!("copied, but {error}") }
     })
 }

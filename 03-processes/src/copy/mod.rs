@@ -41,6 +41,7 @@
 //! One thread lists folders, and looks at no file for it. Parcels of up to 128 names go to the workers, up to eight in a message: a message for each file would cost as
 //! much as the copy. While worker processes start, this one copies already. A worker that finds large files gives the rest of its parcel back. The kernel moves the bytes (`copy_file_range`) where it can.
 
+mod dir_path;
 mod engine;
 mod links;
 mod meta;

@@ -1,17 +1,22 @@
 //! What travels to a worker and back: some names in one directory, and what became of them.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::OnExists;
-use super::place::{End, join};
+use super::dir_path::DirPath;
+use super::place::End;
 
 /// Names a parcel has at most; what a worker has done of it is kept in so many bits.
 pub(super) const NAMES: usize = 128;
 
 /// Bytes after which a worker gives the rest of its parcel back, so that others can take a share of large files.
 pub(super) const BUDGET: u64 = 8 << 20;
+
+/// A longer path is not sent to another process.
+const LONG_PATH: usize = 1024;
 
 /// How the directory that a parcel's files go to stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,14 +34,20 @@ pub(super) enum Ground {
 pub(super) struct Tree {
     pub(super) source: End,
     pub(super) target: End,
-    /// The directory below the target that the source becomes; empty if it becomes the target itself.
-    pub(super) inside: Vec<u8>,
 }
 
-impl Tree {
-    /// What a directory of the source is below the target's root.
-    pub(super) fn target_folder(&self, folder: &[u8]) -> Vec<u8> {
-        if folder.is_empty() { self.inside.clone() } else { join(&self.inside, folder) }
+/// How a reference to a tree is sent: as the tree.
+mod shared {
+    use super::{Arc, Deserialize, Serialize, Tree};
+
+    pub(super) fn serialize<S: serde::Serializer>(tree: &Tree, to: S) -> Result<S::Ok, S::Error> {
+        tree.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        from: D,
+    ) -> Result<Arc<Tree>, D::Error> {
+        Tree::deserialize(from).map(Arc::new)
     }
 }
 
@@ -45,13 +56,16 @@ impl Tree {
 pub(super) struct Parcel {
     /// Different for each parcel of a run.
     pub(super) id: u64,
-    pub(super) tree: Tree,
-    /// The directory below both, its parts separated by `/`; empty for the root.
-    pub(super) folder: Vec<u8>,
+    #[serde(with = "shared")]
+    pub(super) tree: Arc<Tree>,
+    /// The directory below the source, and what it is below the target.
+    pub(super) folder: DirPath,
+    pub(super) target_folder: DirPath,
     pub(super) ground: Ground,
-    /// The length of the part of [`target_folder`](Self::target_folder) in which temporary files and directories are made: what they inherit from it (group,
-    /// access control list, quota) is what they would inherit where they will be.
-    pub(super) base: usize,
+    /// The directory below the target in which temporary files and directories are made, above
+    /// `target_folder` or the same: what they inherit from it (group, access control list, quota)
+    /// is what they would inherit where they will be.
+    pub(super) base: DirPath,
     /// For each name its kind (`f`: a regular file, `o`: anything else), the name, and a NUL.
     pub(super) names: Vec<u8>,
     /// The name in the target, where it is another one; the parcel has one name then.
@@ -86,13 +100,16 @@ impl Parcel {
     pub(super) fn source_path(&self, index: usize) -> Vec<u8> {
         match index.checked_sub(self.names().count()) {
             Some(further) if further < self.further.len() => self.further[further].source_path(0),
-            _ => join(&self.tree.source.path, &join(&self.folder, &self.name(index))),
+            _ => self.folder.below(&self.tree.source.path, Some(&self.name(index))),
         }
     }
 
-    /// The directory below the target's root.
-    pub(super) fn target_folder(&self) -> Vec<u8> {
-        self.tree.target_folder(&self.folder)
+    /// Whether it is left to the threads of this process, since it is too long to be sent to
+    /// another one. They share the memory of its path and go from one directory to the next; a
+    /// worker process would get each name of the path, in each message.
+    pub(super) fn is_long(&self) -> bool {
+        let is_deep = |parcel: &Parcel| parcel.target_folder.length() > LONG_PATH;
+        is_deep(self) || self.further.len() > NAMES || self.further.iter().any(is_deep)
     }
 
     /// The names from a position on, in parcels of `size` names. Their directory is there by now.

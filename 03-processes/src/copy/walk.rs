@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{
     Access, AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat, accessat, chmodat, fstat, mkdirat,
@@ -18,10 +19,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::dir_path::DirPath;
 use super::engine::Engine;
 use super::links::LateFolder;
 use super::parcel::{Ground, NAMES, Parcel, Tree};
-use super::place::{self, End, Place, SEARCH, join, parent};
+use super::place::{self, End, Place, SEARCH};
 use super::staging;
 use super::worker::{EXISTS, FOLDER_THERE};
 use super::{CopyError, OnExists};
@@ -33,9 +35,9 @@ pub(super) struct Root {
     /// The directory that it becomes, or that it is to be in: as the user gave it.
     target: Vec<u8>,
     /// Its name in there, if it is a directory that goes into the target.
-    inside: Vec<u8>,
-    /// The source's name and its new one, if it is not a directory.
-    file: Option<(Vec<u8>, Vec<u8>)>,
+    inside: DirPath,
+    /// If it is not a directory: its kind as in [`Parcel::names`], its name, and its new one.
+    file: Option<(u8, Vec<u8>, Vec<u8>)>,
 }
 
 impl Root {
@@ -129,7 +131,7 @@ pub(super) fn resolve(sources: &[PathBuf], target: &Path) -> Result<Vec<Root>, C
                 return Err(CopyError::Inside(source.clone()));
             }
             let name = becomes.file_name().filter(|_| goes_inside);
-            let inside = name.map_or_else(Vec::new, |name| name.as_bytes().to_vec());
+            let inside = name.map_or_else(DirPath::default, |name| DirPath::from(name.as_bytes()));
             let source = End { path: bytes(source), id: id(&metadata) };
             roots.push(Root { source, target: bytes(target), inside, file: None });
         } else {
@@ -142,7 +144,8 @@ pub(super) fn resolve(sources: &[PathBuf], target: &Path) -> Result<Vec<Root>, C
             let above = above.map_err(|error| CopyError::Source(folder.into(), error))?;
             let source = End { path: bytes(folder), id: id(&above) };
             let target = bytes(if goes_inside { target } else { folder_of(target) });
-            roots.push(Root { source, target, inside: Vec::new(), file: Some((old, new)) });
+            let file = Some((if metadata.is_file() { b'f' } else { b'o' }, old, new));
+            roots.push(Root { source, target, inside: DirPath::default(), file });
         }
         if let Some(twice) = targets.replace(becomes) {
             return Err(CopyError::SameName(twice));
@@ -188,16 +191,19 @@ pub(super) struct Walker<'a> {
     targets: HashSet<(u64, u64)>,
     /// The directories that were looked through for what killed runs have left.
     swept: HashSet<(u64, u64)>,
+    /// Files that were named by the user one after the other, and how many they are.
+    named: Option<(Parcel, usize)>,
     /// In a dry run: files with several names that were counted.
     linked: HashSet<(u64, u64)>,
 }
 
 /// A directory to be visited, and how the one above stands in the target.
 struct Visit {
-    folder: Vec<u8>,
+    folder: DirPath,
+    target_folder: DirPath,
     above: Ground,
     /// Of the one above; see [`Parcel::base`].
-    base: usize,
+    base: DirPath,
 }
 
 impl<'a> Walker<'a> {
@@ -212,6 +218,7 @@ impl<'a> Walker<'a> {
             ready: HashMap::new(),
             targets: HashSet::new(),
             swept: HashSet::new(),
+            named: None,
             linked: HashSet::new(),
         }
     }
@@ -223,52 +230,78 @@ impl<'a> Walker<'a> {
                 break;
             }
             match &root.file {
-                Some((name, new_name)) => self.file(root, name, new_name),
+                Some((kind, name, new_name)) => self.file(root, *kind, name, new_name),
                 None => self.tree(root),
             }
         }
+        self.add_named();
         self.found
     }
 
-    fn failed(&self, root: &Root, folder: &[u8], what: &str, errno: Errno) {
+    fn failed(&self, root: &Root, folder: &DirPath, what: &str, errno: Errno) {
         let reason = format!("{what}: {}", place::describe(errno));
         if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
             self.engine.is_full();
         }
-        self.engine.failed(path(&join(&root.source.path, folder)), reason);
+        self.engine.failed(path(&folder.below(&root.source.path, None)), reason);
     }
 
-    fn file(&mut self, root: &Root, name: &[u8], new_name: &[u8]) {
+    fn file(&mut self, root: &Root, kind: u8, name: &[u8], new_name: &[u8]) {
         // Where several sources go into a directory, it is there, or made here.
         let tree = match self.make_root(root, Mode::from_raw_mode(0o777)) {
             Ok((tree, _)) => tree,
             Err(errno) => {
-                return self.failed(root, name, "its new folder cannot be made", errno);
+                let name = DirPath::default().join(name);
+                return self.failed(root, &name, "its new folder cannot be made", errno);
             }
         };
-        let mut names = vec![b'o'];
-        names.extend_from_slice(name);
-        names.push(0);
-        let parcel = Parcel {
-            renamed: (name != new_name).then(|| new_name.to_vec()),
-            ..parcel(&tree, &[], (Ground::Used, 0), names)
-        };
-        self.add(parcel);
+        let names = [&[kind], name, &[0]].concat();
+        let renamed = (name != new_name).then(|| new_name.to_vec());
+        // Files of one directory, one named after the other, travel together.
+        match &mut self.named {
+            Some((parcel, count)) if *count < NAMES && renamed.is_none() && parcel.tree == tree => {
+                parcel.names.extend(names);
+                *count += 1;
+                return;
+            }
+            _ => {}
+        }
+        self.add_named();
+        let visit = Visit::root(DirPath::default(), Ground::Used);
+        let first = Parcel { renamed, ..visit.parcel(&tree, Ground::Used, &visit.base, names) };
+        if first.renamed.is_some() {
+            self.add(first);
+        } else {
+            self.named = Some((first, 1));
+        }
+    }
+
+    /// Lets the files that were named last be copied.
+    fn add_named(&mut self) {
+        if let Some((parcel, _)) = self.named.take() {
+            self.add(parcel);
+        }
     }
 
     fn tree(&mut self, root: &Root) {
         // The target that the user names can be a link; all below it cannot.
-        let mode = match root.inside[..] {
-            [] => self.source.open(&root.source, &[]).and_then(fstat).map(|stat| stat.st_mode),
+        let mode = match root.inside.depth() {
+            0 => {
+                let opened = self.source.open(&root.source, &DirPath::default());
+                opened.and_then(fstat).map(|stat| stat.st_mode)
+            }
             _ => Ok(0o777),
         };
         let made = mode
             .and_then(|mode| self.make_root(root, Mode::from_raw_mode(mode & 0o777) | Mode::RWXU));
         let (tree, above) = match made {
             Ok(made) => made,
-            Err(errno) => return self.failed(root, &[], "its new folder cannot be made", errno),
+            Err(errno) => {
+                let here = DirPath::default();
+                return self.failed(root, &here, "its new folder cannot be made", errno);
+            }
         };
-        let mut visits = vec![Visit { folder: Vec::new(), above, base: 0 }];
+        let mut visits = vec![Visit::root(root.inside.clone(), above)];
         while let Some(visit) = visits.pop() {
             if self.engine.is_stopped() {
                 return;
@@ -279,8 +312,8 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn visit(&mut self, root: &Root, tree: &Tree, visit: &Visit, visits: &mut Vec<Visit>) {
-        let folder = &visit.folder[..];
+    fn visit(&mut self, root: &Root, tree: &Arc<Tree>, visit: &Visit, visits: &mut Vec<Visit>) {
+        let folder = &visit.folder;
         let opened =
             self.source.open(&root.source, folder).and_then(|from| place::open_to_read(from, c"."));
         let listed = opened.and_then(|listed| fstat(&listed).map(|stat| (listed, stat)));
@@ -289,7 +322,7 @@ impl<'a> Walker<'a> {
             Err(errno) => return self.failed(root, folder, "it cannot be listed", errno),
         };
         if self.targets.contains(&place::id(&stat)) {
-            let path = path(&join(&root.source.path, folder));
+            let path = path(&folder.below(&root.source.path, None));
             return self
                 .engine
                 .failed(path, "it is the target itself, and is not copied into itself".into());
@@ -317,16 +350,16 @@ impl<'a> Walker<'a> {
                 kind => kind,
             };
             if kind == FileType::Directory {
-                inner.push(join(folder, name.to_bytes()));
+                inner.push(Box::<[u8]>::from(name.to_bytes()));
                 continue;
             }
             if count == NAMES {
                 if made.is_none() {
                     made = self.make(root, tree, visit, &stat);
                 }
-                let Some(ground) = made else { return };
+                let Some((ground, base)) = &made else { return };
                 let names = std::mem::take(&mut names);
-                self.add(parcel(tree, folder, ground, names));
+                self.add(visit.parcel(tree, *ground, base, names));
                 count = 0;
             }
             names.push(if kind == FileType::RegularFile { b'f' } else { b'o' });
@@ -335,33 +368,34 @@ impl<'a> Walker<'a> {
         }
         if made.is_none() && inner.is_empty() && count > 0 && self.may_be_unmade(tree, visit, &stat)
         {
-            let base = match visit.above {
-                Ground::Fresh => visit.base,
-                _ => parent(&tree.target_folder(folder)).0.len(),
+            let above = visit.target_folder.parent().map(|(above, _)| above);
+            let base = if visit.above == Ground::Fresh {
+                &visit.base
+            } else {
+                above.unwrap_or(&visit.base)
             };
-            made = Some((Ground::Unmade, base));
+            made = Some((Ground::Unmade, base.clone()));
         } else if made.is_none() {
             made = self.make(root, tree, visit, &stat);
         }
         let Some((ground, base)) = made else { return };
         if count > 0 {
-            self.add(parcel(tree, folder, (ground, base), names));
+            self.add(visit.parcel(tree, ground, &base, names));
         }
-        visits.extend(inner.into_iter().map(|folder| Visit { folder, above: ground, base }));
+        visits.extend(inner.into_iter().map(|name| visit.inner(&name, ground, &base)));
     }
 
     /// Whether a directory can be left to the worker that fills it: if it is not there, and nothing has to be done to it later.
     fn may_be_unmade(&mut self, tree: &Tree, visit: &Visit, stat: &Stat) -> bool {
         let engine = self.engine;
-        if visit.folder.is_empty()
+        let Some((above, name)) = visit.target_folder.parent() else { return false };
+        if visit.folder.depth() == 0
             || engine.options.preserve
             || engine.options.dry_run
             || engine.settings.lacks(stat.st_mode, 0o700)
         {
             return false;
         }
-        let target = tree.target_folder(&visit.folder);
-        let (above, name) = parent(&target);
         visit.above == Ground::Fresh
             || self.target.open(&tree.target, above).is_ok_and(|above| {
                 statat(above, name, AtFlags::SYMLINK_NOFOLLOW).err() == Some(Errno::NOENT)
@@ -372,23 +406,24 @@ impl<'a> Walker<'a> {
     fn make(
         &mut self,
         root: &Root,
-        tree: &Tree,
+        tree: &Arc<Tree>,
         visit: &Visit,
         stat: &Stat,
-    ) -> Option<(Ground, usize)> {
-        let folder = &visit.folder[..];
+    ) -> Option<(Ground, DirPath)> {
+        let (folder, target_folder) = (&visit.folder, &visit.target_folder);
         match self.try_make(tree, visit, stat) {
             Ok((ground, base)) => {
                 let lacks = self.engine.settings.lacks(stat.st_mode, 0o700);
                 let is_late = self.engine.options.preserve || (lacks && ground == Ground::Fresh);
                 if is_late && !self.engine.options.dry_run {
-                    let late = LateFolder { tree: tree.clone(), folder: folder.to_vec() };
+                    let (folder, target_folder) = (folder.clone(), target_folder.clone());
+                    let late = LateFolder { tree: tree.clone(), folder, target_folder };
                     self.found.folders.push(late);
                 }
                 Some((ground, base))
             }
             Err(Errno::NOTDIR | Errno::LOOP) => {
-                let path = path(&join(&root.source.path, folder));
+                let path = path(&folder.below(&root.source.path, None));
                 self.engine.failed(path, "what is in its place is no folder".into());
                 None
             }
@@ -404,20 +439,17 @@ impl<'a> Walker<'a> {
         tree: &Tree,
         visit: &Visit,
         stat: &Stat,
-    ) -> rustix::io::Result<(Ground, usize)> {
-        let target = tree.target_folder(&visit.folder);
-        let (above, name) = parent(&target);
-        let ground = if name.is_empty() {
-            visit.above
-        } else if self.engine.options.dry_run {
-            let there = match self.target.open(&tree.target, &target) {
+    ) -> rustix::io::Result<(Ground, DirPath)> {
+        let target = &visit.target_folder;
+        let ground = if self.engine.options.dry_run && target.depth() > 0 {
+            let there = match self.target.open(&tree.target, target) {
                 Ok(_) => true,
                 Err(Errno::NOENT | Errno::STALE) => false,
                 Err(errno) => return Err(errno),
             };
             self.engine.count(|summary, _| summary.folders += u64::from(!there));
             if there { Ground::Used } else { Ground::Fresh }
-        } else {
+        } else if let Some((above, name)) = target.parent() {
             // Writable for us as long as we put something into it.
             let mode = Mode::from_raw_mode(stat.st_mode & 0o777) | Mode::RWXU;
             let above = self.target.open(&tree.target, above)?;
@@ -431,30 +463,31 @@ impl<'a> Walker<'a> {
                     Ground::Fresh
                 }
                 Err(Errno::EXIST) => {
-                    self.use_old(tree, &target, Some(stat))?;
+                    self.use_old(tree, target, Some(stat))?;
                     Ground::Used
                 }
                 Err(errno) => return Err(errno),
             }
+        } else {
+            visit.above
         };
-        if visit.folder.is_empty() && !self.engine.options.dry_run {
-            let to = fstat(self.target.open(&tree.target, &target)?)?;
+        if visit.folder.depth() == 0 && !self.engine.options.dry_run {
+            let to = fstat(self.target.open(&tree.target, target)?)?;
             self.targets.insert(place::id(&to));
         }
         let base = match (ground, visit.above) {
-            (Ground::Fresh, Ground::Fresh) => visit.base,
-            _ => target.len(),
+            (Ground::Fresh, Ground::Fresh) => &visit.base,
+            _ => target,
         };
-        Ok((ground, base))
+        Ok((ground, base.clone()))
     }
 
     /// Makes the directory that the user has named, or opens the one that is there: what it is from now on, and how it stands.
-    fn make_root(&mut self, root: &Root, mode: Mode) -> rustix::io::Result<(Tree, Ground)> {
+    fn make_root(&mut self, root: &Root, mode: Mode) -> rustix::io::Result<(Arc<Tree>, Ground)> {
         let path = &root.target;
-        let tree = |id| Tree {
-            source: root.source.clone(),
-            target: End { path: path.clone(), id },
-            inside: root.inside.clone(),
+        let tree = |id| {
+            let (source, target) = (root.source.clone(), End { path: path.clone(), id });
+            Arc::new(Tree { source, target })
         };
         if let Some((id, ground)) = self.ready.get(path) {
             return Ok((tree(*id), *ground));
@@ -485,7 +518,7 @@ impl<'a> Walker<'a> {
         self.ready.insert(path.clone(), (id, ground));
         let tree = tree(id);
         if !self.engine.options.dry_run {
-            self.use_old(&tree, &[], None)?;
+            self.use_old(&tree, &DirPath::default(), None)?;
         }
         Ok((tree, ground))
     }
@@ -494,7 +527,7 @@ impl<'a> Walker<'a> {
     fn use_old(
         &mut self,
         tree: &Tree,
-        folder: &[u8],
+        folder: &DirPath,
         source: Option<&Stat>,
     ) -> rustix::io::Result<()> {
         let to = self.target.open(&tree.target, folder)?;
@@ -524,7 +557,7 @@ impl<'a> Walker<'a> {
     /// What a dry run does with a parcel.
     fn only_count(&mut self, parcel: &Parcel) {
         let from = self.source.open(&parcel.tree.source, &parcel.folder);
-        let to = self.target.open(&parcel.tree.target, &parcel.target_folder());
+        let to = self.target.open(&parcel.tree.target, &parcel.target_folder);
         for (at, (_, name)) in parcel.names().enumerate() {
             let seen = from.and_then(|from| {
                 let stat = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -533,8 +566,8 @@ impl<'a> Walker<'a> {
                 }
                 Ok(stat)
             });
-            let new_name = parcel.renamed.clone().unwrap_or_else(|| parcel.name(at));
-            let new_name = CString::new(new_name).unwrap_or_default();
+            let renamed = parcel.renamed.clone().and_then(|name| CString::new(name).ok());
+            let new_name = renamed.as_deref().unwrap_or(name);
             let there = to.and_then(|to| statat(to, new_name, AtFlags::SYMLINK_NOFOLLOW)).ok();
             let on_exists = self.engine.options.on_exists;
             let kind = |stat: &Stat| FileType::from_raw_mode(stat.st_mode);
@@ -578,18 +611,36 @@ impl<'a> Walker<'a> {
     }
 }
 
-fn parcel(tree: &Tree, folder: &[u8], (ground, base): (Ground, usize), names: Vec<u8>) -> Parcel {
-    Parcel {
-        id: 0,
-        tree: tree.clone(),
-        folder: folder.to_vec(),
-        ground,
-        base,
-        names,
-        renamed: None,
-        take_linked: false,
-        further: Vec::new(),
-        inode: (0, 0),
+impl Visit {
+    /// The root of a source, and what it becomes below the target.
+    fn root(target_folder: DirPath, above: Ground) -> Self {
+        Self { folder: DirPath::default(), target_folder, above, base: DirPath::default() }
+    }
+
+    /// A directory in this one.
+    fn inner(&self, name: &[u8], ground: Ground, base: &DirPath) -> Self {
+        let folder = self.folder.join(name);
+        // Mostly the same path below both.
+        let is_same = self.folder.is_shared_with(&self.target_folder);
+        let target_folder = if is_same { folder.clone() } else { self.target_folder.join(name) };
+        Self { folder, target_folder, above: ground, base: base.clone() }
+    }
+
+    /// Some of its files.
+    fn parcel(&self, tree: &Arc<Tree>, ground: Ground, base: &DirPath, names: Vec<u8>) -> Parcel {
+        Parcel {
+            id: 0,
+            tree: tree.clone(),
+            folder: self.folder.clone(),
+            target_folder: self.target_folder.clone(),
+            ground,
+            base: base.clone(),
+            names,
+            renamed: None,
+            take_linked: false,
+            further: Vec::new(),
+            inode: (0, 0),
+        }
     }
 }
 

@@ -18,8 +18,9 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, read, write};
 
+use super::dir_path::DirPath;
 use super::parcel::{BUDGET, Ground, NAMES, Outcome, Parcel, Settings};
-use super::place::{self, End, Place, id, parent};
+use super::place::{self, End, Place, id};
 use super::slots::{LAST, Slot, Slots};
 use super::staging::{Staging, remove_entry};
 use super::{OnExists, meta};
@@ -52,20 +53,19 @@ pub(super) struct Copier {
 #[derive(Default)]
 struct Temporary {
     base: Place,
-    staging: Option<(End, Vec<u8>, Staging)>,
+    staging: Option<(End, DirPath, Staging)>,
 }
 
 impl Temporary {
     fn open(&mut self, parcel: &Parcel) -> Result<BorrowedFd<'_>, Trouble> {
-        let mut folder = parcel.target_folder();
-        folder.truncate(parcel.base);
-        let root = &parcel.tree.target;
-        if self.staging.as_ref().is_none_or(|(end, path, _)| end != root || *path != folder) {
+        let (root, folder) = (&parcel.tree.target, &parcel.base);
+        let is_there = |(end, path, _): &(End, DirPath, Staging)| end == root && path == folder;
+        if !self.staging.as_ref().is_some_and(is_there) {
             self.staging = None;
-            let above = self.base.open(root, &folder);
+            let above = self.base.open(root, folder);
             let made = above.and_then(Staging::create);
             let made = made.map_err(failed("no temporary directory can be made for it"))?;
-            self.staging = Some((root.clone(), folder, made));
+            self.staging = Some((root.clone(), folder.clone(), made));
         }
         let staging = self.staging.as_ref().map(|(.., staging)| staging.as_fd());
         staging.ok_or_else(|| Trouble::Failed("it has no temporary directory".into()))
@@ -181,7 +181,7 @@ impl Copier {
     ) -> Result<Work<'a>, Trouble> {
         let from = self.source.open(&parcel.tree.source, &parcel.folder);
         let from = from.map_err(failed("its folder cannot be opened"))?;
-        let to = self.target.open(&parcel.tree.target, &parcel.target_folder());
+        let to = self.target.open(&parcel.tree.target, &parcel.target_folder);
         let to = to.map_err(failed("its new folder cannot be opened"))?;
         let (settings, pump, temporary) = (&self.settings, &mut self.pump, &mut self.temporary);
         let (is_private, has_unnamed) = (false, place::has_paths());
@@ -251,8 +251,9 @@ impl Copier {
         again: bool,
         outcome: &mut Outcome,
     ) -> Result<(), Trouble> {
-        let folder = parcel.target_folder();
-        let (above, name) = parent(&folder);
+        let Some((above, name)) = parcel.target_folder.parent() else {
+            return self.fill(slots, slot, parcel, [again, false], outcome); // a root is there
+        };
         let from = self.source.open(&parcel.tree.source, &parcel.folder);
         let from = from.map_err(failed("its folder cannot be opened"))?;
         let above = self.target.open(&parcel.tree.target, above);
@@ -577,7 +578,7 @@ impl Work<'_> {
                 Some(name) => std::ffi::CString::new(&name[..]).ok()?,
                 None => name.to_owned(),
             };
-            let Ok(folder) = target.open(&member.tree.target, &member.target_folder()) else {
+            let Ok(folder) = target.open(&member.tree.target, &member.target_folder) else {
                 continue;
             };
             let Ok(there) = statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW) else { continue };

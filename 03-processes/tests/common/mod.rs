@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -204,6 +205,47 @@ pub fn helper(name: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.env(HELPER, name).stdin(Stdio::null());
     command
+}
+
+/// A directory of its own for a test, gone at its end.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // In memory, where there is such a place: some of these trees are large.
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let path = base.join(format!("copy-test-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A directory in it.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        fs::create_dir_all(self.at(name)).unwrap();
+        self.at(name)
+    }
+
+    /// A file in it, and the directories it is in.
+    pub fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
+        fs::write(self.at(name), contents).unwrap();
+        self.at(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // `remove_dir_all` would hold a descriptor for each level of a deep tree.
+        let script = "chmod -R u+rwx \"$0\" 2>/dev/null; rm -rf \"$0\"";
+        let _ = Command::new("sh").args(["-c", script]).arg(&self.0).status();
+    }
 }
 
 /// The shortest of several measurements: what the machine's load adds is not what is measured.

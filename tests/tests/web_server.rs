@@ -4,7 +4,14 @@ use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpStream},
-    os::unix::{fs::symlink, process::CommandExt},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{MetadataExt, PermissionsExt, symlink},
+            process::CommandExt,
+        },
+    },
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -542,7 +549,7 @@ fn a_large_listing_is_whole_and_takes_little_memory() {
                         let mut reader = server.connect();
                         let request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3);
                         reader.write_all(request.as_bytes()).unwrap();
-                        assert_eq!(reader.read(&mut [0]).unwrap(), 1);
+                        reader.read_exact(&mut [0]).unwrap();
                         reader
                     })
                     .collect();
@@ -723,21 +730,410 @@ fn it_ends_when_running_answers_are_finished() {
 }
 
 #[test]
-fn wrong_arguments_are_named() {
-    for (arguments, named) in [
-        ("--model prefork", "a model is process"),
-        ("--port 99999", "--port \"99999\""),
-        ("--workers 0", "need at least 1"),
-        ("--head -1", "give seconds"),
-        ("--colour", "unknown argument \"--colour\""),
-    ] {
-        let mut command = Command::new(checks::program("5_2_web_server"));
-        let output = command.args(arguments.split(' ')).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments}: {said}");
-        assert!(said.contains(named) && said.contains("Usage:"), "{arguments}: {said}");
+fn the_longest_idle_connection_makes_room() {
+    // As many as there may be, with a worker for each where one is needed.
+    let limits = ["--workers", "4", "--connections", "4", "--idle", "1000", "--head", "1000"];
+    each(&limits, |server, _| {
+        let whole = b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n";
+        let answered = |mut socket: &TcpStream| {
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"0123456789") {
+                let mut piece = [0; 1000];
+                match socket.read(&mut piece) {
+                    Ok(count @ 1..) => answer.extend(&piece[..count]),
+                    _ => return false,
+                }
+            }
+            true
+        };
+        let mut connections: Vec<TcpStream> = (0..4)
+            .map(|_| {
+                let mut socket = server.connect();
+                socket.write_all(whole).unwrap();
+                assert!(answered(&socket));
+                // An answer is here before the server has begun to wait for the next request.
+                thread::sleep(Duration::from_millis(500));
+                socket
+            })
+            .collect();
+        // The first is the longest open one, but in the middle of a request, which is as fast as it has to be.
+        let begun = format!("GET /a.txt HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(4000));
+        connections[0].write_all(begun.as_bytes()).unwrap();
+        let mut newcomer = server.connect();
+        newcomer.write_all(whole).unwrap();
+        assert!(answered(&newcomer));
+        assert_eq!(connections[1].read(&mut [0]).unwrap(), 0, "the longest idle one is closed");
+        for (number, socket) in [(2, &connections[2]), (3, &connections[3])] {
+            let mut socket = socket;
+            socket.write_all(whole).unwrap();
+            assert!(answered(socket), "{number} is still open");
+        }
+        connections[0].write_all(b"\r\n\r\n").unwrap();
+        assert!(answered(&connections[0]), "a request in progress is finished");
+    });
+}
+
+#[test]
+fn silent_and_slow_clients_lock_nobody_out() {
+    let limits = ["--workers", "16", "--connections", "16", "--idle", "1000", "--head", "1000"];
+    each(&limits, |server, _| {
+        // Such that say nothing, that say a little, and that have been answered: many more than there may be.
+        for begin in
+            ["", "GET / HTTP/1.1\r\nHost: x\r\nX: ", "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n"]
+        {
+            let _silent: Vec<TcpStream> = (0..20)
+                .map(|_| {
+                    let mut socket = server.connect();
+                    socket.write_all(begin.as_bytes()).unwrap();
+                    socket
+                })
+                .collect();
+            (0..3).for_each(|_| assert!(server.get("/a.txt", "").ends_with("0123456789")));
+        }
+    });
+}
+
+#[test]
+fn a_client_has_to_take_its_answer_at_a_minimum_rate() {
+    let limits = ["--write", "1", "--rate", "5000000"];
+    each(&limits, |server, _| {
+        let all = 40 * 5_000_000;
+        let mut slow = server.connect();
+        let requests = "GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n".repeat(40);
+        slow.write_all(requests.as_bytes()).unwrap();
+        // It never stops to read, but takes no more than 1.3 MB a second.
+        let (mut got, mut piece) = (0, vec![0; 1 << 17]);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(6) {
+            match slow.read(&mut piece) {
+                Ok(count @ 1..) => got += count,
+                _ => break,
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        let mut rest = Vec::new();
+        let _ = slow.read_to_end(&mut rest); // what was on the way, and the end or a reset
+        assert!(got + rest.len() < all, "{} bytes", got + rest.len());
+        assert!(server.get("/large.bin", "").len() > 5_000_000);
+    });
+}
+
+/// The lines of a log: how many requests it has, and how many it says are missing. Every line is whole.
+fn logged(log: &str) -> (usize, usize) {
+    let (mut lines, mut missing) = (0, 0);
+    for line in log.lines().filter(|line| *line != "all connections were finished") {
+        assert!(line.len() < 4096, "{line}");
+        if let Some(count) = line.strip_prefix("# ") {
+            missing += count.split(' ').next().unwrap().parse::<usize>().unwrap();
+            continue;
+        }
+        assert!(
+            line.starts_with("127.0.0.1 - - [") && line.matches(" - - [").count() == 1,
+            "{line}"
+        );
+        let (_, end) = line.rsplit_once("\" ").unwrap();
+        assert!(["200 10", "404 14"].contains(&end), "{line}");
+        assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
+        lines += 1;
     }
-    let mut command = Command::new(checks::program("5_2_web_server"));
-    let output = command.args(["--port", "0", "--root", "/no/such/folder"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    (lines, missing)
+}
+
+#[test]
+fn a_log_is_whole_lines_and_never_waited_for() {
+    each(&["--log", "--workers", "4"], |mut server, _| {
+        let ask = |count: usize| {
+            thread::scope(|s| {
+                for client in 0..4 {
+                    let server = &server;
+                    s.spawn(move || {
+                        // Two thirds of a line too long, and with what would be a line of its own.
+                        let forged = "%0A%1b[2J\"\t127.0.0.1\u{202e}\u{2028}";
+                        let long = format!("/none{}{forged}{}", "'".repeat(3500), client);
+                        for number in 0..count {
+                            let target = if number % 3 == 0 { "/a.txt" } else { &long };
+                            let answer = server.code(&target.replace('\t', "%09"));
+                            assert_eq!(answer, if number % 3 == 0 { "200" } else { "404" });
+                        }
+                    });
+                }
+            });
+        };
+        // Far more than a pipe takes and a server keeps, and nobody reads it.
+        ask(450);
+        let all = 4 * 450;
+        let stdout = server.output.get_ref().as_fd().try_clone_to_owned().unwrap();
+        let reader = thread::spawn(move || {
+            let mut log = String::new();
+            File::from(stdout).read_to_string(&mut log).unwrap();
+            log
+        });
+        ask(3); // logged again, behind a line that says how many are missing
+        server.signal("-TERM");
+        assert!(checks::run::ended(&mut server.process).success());
+        let log = reader.join().unwrap();
+        let (lines, missing) = logged(&log);
+        assert_eq!(lines + missing, all + 12);
+        assert!(missing > 0 && lines > 100, "{lines} lines, {missing} are missing");
+        assert!(log.ends_with("all connections were finished\n"));
+    });
+}
+
+#[test]
+fn it_ends_as_told_whatever_becomes_of_its_output() {
+    // A pipe that nobody reads, and one whose reader is gone.
+    for is_closed in [false, true] {
+        thread::scope(|s| {
+            for model in MODELS {
+                s.spawn(move || {
+                    let folder = site();
+                    let root = folder.path().join("root");
+                    let (stderr_reader, stderr) = io::pipe().unwrap();
+                    let fill = format!(
+                        "head -c 1000000 /dev/zero >/proc/{}/fd/{}",
+                        std::process::id(),
+                        stderr.as_raw_fd()
+                    );
+                    let mut command = Command::new(checks::program("5_2_web_server"));
+                    command.args([
+                        "--model",
+                        model,
+                        "--workers",
+                        "2",
+                        "--port",
+                        "0",
+                        "--log",
+                        "--root",
+                    ]);
+                    let mut filler = Command::new("sh").args(["-c", &fill]).spawn().unwrap();
+                    command.arg(&root).stdout(Stdio::piped()).stderr(stderr);
+                    let mut process = command.spawn().unwrap();
+                    drop(command);
+                    let mut output = BufReader::new(process.stdout.take().unwrap());
+                    let mut line = String::new();
+                    output.read_line(&mut line).unwrap();
+                    let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
+                    let mut server = Server { process, output, address: address.to_owned() };
+                    let mut readers = Some((
+                        stderr_reader,
+                        server.output.get_ref().as_fd().try_clone_to_owned().unwrap(),
+                    ));
+                    if is_closed {
+                        filler.kill().unwrap();
+                        readers = None;
+                        let (empty, _) = io::pipe().unwrap();
+                        server.output = BufReader::new(OwnedFd::from(empty).into());
+                    }
+                    // Longer lines than the pipe has room for.
+                    let target = format!("/{}", "x".repeat(3500));
+                    for _ in 0..40 {
+                        assert_eq!(server.code(&target), "404");
+                    }
+                    if model == "process" {
+                        // Workers that die are replaced, and each of them would be told.
+                        for _ in 0..3 {
+                            let id = server.process.id();
+                            let children =
+                                fs::read_to_string(format!("/proc/{id}/task/{id}/children"))
+                                    .unwrap();
+                            for child in children.split_whitespace() {
+                                let _ = Command::new("kill").args(["-KILL", child]).status();
+                            }
+                            assert_eq!(server.code(&target), "404");
+                        }
+                    }
+                    let mut running = server.connect();
+                    running.write_all(b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                    running.read_exact(&mut [0]).unwrap();
+                    server.signal("-TERM");
+                    let mut rest = Vec::new();
+                    running.read_to_end(&mut rest).unwrap();
+                    assert!(rest.len() > 5_000_000, "{model}: {}", rest.len());
+                    let status = checks::run::ended(&mut server.process);
+                    assert_eq!(status.code(), Some(0), "{model}");
+                    drop(readers);
+                    let _ = filler.kill();
+                    filler.wait().unwrap();
+                });
+            }
+        });
+    }
+}
+
+/// The process and its children.
+fn family(process: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
+    let children = children.split_whitespace().map(|child| child.parse().unwrap());
+    [process].into_iter().chain(children).collect()
+}
+
+#[test]
+fn without_descriptors_it_waits_for_some_and_serves_on() {
+    each(&["--workers", "2", "--connections", "50", "--idle", "1000"], |server, _| {
+        let idle = server.connect();
+        assert_eq!(server.code("/a.txt"), "200");
+        let family = family(server.process.id());
+        let limit = |files: usize, process: u32| {
+            let limit = format!("--nofile={files}:1024");
+            let process = format!("--pid={process}");
+            assert!(Command::new("prlimit").args([limit, process]).status().unwrap().success());
+        };
+        let open = |process: u32| fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+        // Not one more than there are; then not even the one of an idle connection.
+        family.iter().for_each(|process| limit(open(*process), *process));
+        thread::sleep(Duration::from_millis(300));
+        let answer = server.get("/a.txt", "");
+        assert!(["200", "503"].contains(&code(&answer).as_str()), "{answer}");
+        drop(idle);
+        family.iter().for_each(|process| limit(3, *process));
+        let cpu = || -> u64 {
+            let times = family.iter().map(|process| {
+                let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+                let fields: Vec<&str> =
+                    stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+                fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+            });
+            times.sum()
+        };
+        let before = cpu();
+        let mut waiting = server.connect();
+        waiting.write_all(b"GET /empty HTTP/1.0\r\n\r\n").unwrap();
+        thread::sleep(Duration::from_secs(2));
+        assert!(cpu() - before < 50, "it tries again and again: {} of 200 ticks", cpu() - before);
+        family.iter().for_each(|process| limit(1024, *process));
+        let mut answer = String::new();
+        waiting.read_to_string(&mut answer).unwrap();
+        assert_eq!(code(&answer), "200");
+    });
+}
+
+#[test]
+fn with_few_threads_or_processes_it_serves_or_says_why_not() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        let skipped = "SKIPPED with_few_threads_or_processes_it_serves_or_says_why_not: needs root";
+        return writeln!(io::stderr(), "{skipped}").unwrap();
+    }
+    // Where another user can run it.
+    let folder =
+        tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().unwrap();
+    let program = folder.path().join("server");
+    fs::copy(checks::program("5_2_web_server"), &program).unwrap();
+    fs::write(folder.path().join("a.txt"), "0123456789").unwrap();
+    let (folder, program) = (folder.path(), &program);
+    thread::scope(|s| {
+        for (number, model) in MODELS.iter().enumerate() {
+            s.spawn(move || {
+                for limit in [1, 2, 3, 4, 6] {
+                    // A user who has no other process: it is that user's limit.
+                    let user = 1_000_000 + std::process::id() * 64 + number as u32 * 8 + limit;
+                    let mut command = Command::new("setpriv");
+                    command.args([format!("--reuid={user}"), format!("--regid={user}")]);
+                    command.args([
+                        "--clear-groups",
+                        "prlimit",
+                        &format!("--nproc={limit}:{limit}"),
+                    ]);
+                    command.arg(program).args(["--model", model, "--workers", "4", "--port", "0"]);
+                    command.arg("--root").arg(folder);
+                    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                    let mut process = command.spawn().unwrap();
+                    let mut output = BufReader::new(process.stdout.take().unwrap());
+                    let mut error = process.stderr.take().unwrap();
+                    let mut line = String::new();
+                    output.read_line(&mut line).unwrap();
+                    let address = line.split("http://").nth(1).and_then(|a| a.split('/').next());
+                    let address = address.unwrap_or_default().to_owned();
+                    let mut server = Server { process, output, address };
+                    if line.is_empty() {
+                        assert_eq!(checks::run::ended(&mut server.process).code(), Some(1));
+                    } else {
+                        (0..5).for_each(|_| assert_eq!(server.code("/a.txt"), "200", "{model}"));
+                        server.signal("-TERM");
+                        let status = checks::run::ended(&mut server.process);
+                        assert_eq!(status.code(), Some(0), "{model}, {limit}");
+                    }
+                    let mut said = String::new();
+                    error.read_to_string(&mut said).unwrap();
+                    let begin = if line.is_empty() { "error: " } else { "warning: " };
+                    let all = said.lines().all(|line| line.starts_with(begin));
+                    assert!(all && said.lines().count() <= 4, "{model}, {limit}: {said}");
+                    assert!(!line.is_empty() || said.contains("temporarily unavailable"), "{said}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let mut wrong = vec![
+        ("--model=prefork".to_owned(), "a model is process"),
+        ("--colour".into(), "unknown argument \"--colour\""),
+        ("--bind=localhost".into(), "--bind \"localhost\""),
+        ("--root=".into(), "--root"),
+        ("--log=yes".into(), "unknown argument"),
+    ];
+    let no_numbers =
+        ["", " 1", "1 ", "-1", "nan", "inf", "1e3", "0x10", "one", "18446744073709551616"];
+    for (flag, outside) in [
+        ("--workers", ["0", "1025", "18446744073709551615"]),
+        ("--connections", ["0", "1000001", "18446744073709551615"]),
+        ("--rate", ["0", "1000000001", "1.5"]),
+        ("--port", ["65536", "99999", "1.5"]),
+        ("--for", ["1000001", "4294967296", "1.5"]),
+        ("--idle", ["0", "1000001", "0.0001"]),
+        ("--head", ["0", "1000001", "0.0001"]),
+        ("--body", ["0", "1000001", "0.0001"]),
+        ("--write", ["0", "1000001", "0.0001"]),
+        ("--grace", ["0", "1000001", "0.0001"]),
+    ] {
+        for value in no_numbers.iter().chain(&outside) {
+            wrong.push((format!("{flag}={value}"), flag));
+        }
+    }
+    for (argument, named) in wrong {
+        let mut command = Command::new(checks::program("5_2_web_server"));
+        let output = command.arg(&argument).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{argument}: {said}");
+        assert!(said.contains(named) && said.contains("Usage:"), "{argument}: {said}");
+    }
+}
+
+#[test]
+fn what_prevents_it_from_serving_is_an_error_and_nothing_else_is_said() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for model in MODELS {
+        for (arguments, named) in [
+            (["--root", "/no/such/folder"], "/no/such/folder"),
+            (["--root", "/etc/passwd"], "/etc/passwd"),
+            (["--root", "/no/\u{202e}\n/folder"], r"/no/\u{202e}\n/folder"),
+            (["--port", &port], &port),
+            (["--bind", "192.0.2.1"], "192.0.2.1"),
+        ] {
+            let mut command = Command::new(checks::program("5_2_web_server"));
+            if arguments[0] != "--port" {
+                command.args(["--port", "0"]);
+            }
+            let output = command.args(["--model", model]).args(arguments).output().unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{model}: {arguments:?}: {error}");
+            assert!(error.starts_with("error: ") && error.contains(named), "{model}: {error}");
+            assert!(output.stdout.is_empty(), "{model}: it does not serve");
+        }
+    }
+}
+
+#[test]
+fn a_root_need_not_be_utf_8() {
+    for model in MODELS {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join(std::ffi::OsStr::from_bytes(b"\xff.txt")), "found").unwrap();
+        let server = Server::start(model, &root, &[]);
+        assert!(server.get("/%FF.txt", "").ends_with("\r\n\r\nfound"));
+        assert!(server.get("/", "").contains("href=\"./%FF.txt\""));
+    }
 }

@@ -12,39 +12,52 @@
 //! all connections were finished
 //! ```
 
-use servers::{Model, Options, Stop};
+use rustix::stdio::stdout;
+use servers::{Model, Options, Stop, log};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     thread,
-    time::Duration,
 };
-use util::{args::Args, tick};
+use util::{args::Args, text::visible, tick};
 
 const HELP: &str = "\
-Serves the files of a folder over HTTP.
+Serves the files of a directory over HTTP
 
-Usage: 5_2_web_server [--model MODEL] [--root DIR] [--port P] [OPTIONS]
+Usage: 5_2_web_server [--model <MODEL>] [--root <DIR>] [--port <PORT>] [OPTIONS]
 
-  --model MODEL      process, thread, pool, async or epoll (async)
-  --root DIR         the folder; nothing outside of it is served (.)
-  --port P           the port (8080; 0: any that is free)
-  --bind IP          the address (127.0.0.1; 0.0.0.0 or ::, for others to reach it)
-  --workers N        processes or threads that serve (process: 32, one connection each; pool: 4 a core; async, epoll: 1 a core)
-  --connections N    at once; more wait until one ends (1024)
-  --log              a line for each request on standard output
+  --model <MODEL>      process, thread, pool, async or epoll [default: async]
+  --root <DIR>         directory to serve; symlinks are followed if they stay inside, absolute ones if they
+                       begin with the path of DIR [default: .]
+  --port <PORT>        port; 0 for any free one [default: 8080]
+  --bind <IP>          address; 0.0.0.0 or :: to be reachable from other machines [default: 127.0.0.1]
+  --workers <N>        processes or threads that serve, 1 to 1024 [default: process: 32, one connection
+                       each; pool: 4 per core; async and epoll: 1 per core]
+  --connections <N>    most connections at once, 1 to 1000000 (process: as many as workers); if all are in use, a new one
+                       takes the place of the one that has been idle longest, at least 0.2 seconds, or else of the one
+                       whose client has been slower than --rate for longest, at least 3 seconds [default: 1024]
+  --log                write a line in the Common Log Format for each request to standard output; at most 4096 bytes each,
+                       non-printable characters escaped; lines that nobody reads in time are dropped and counted
 
-  --idle SECONDS     for the next request of an open connection (60)
-  --head SECONDS     for the head of a request (10)
-  --body SECONDS     for its body (30)
-  --write SECONDS    while the client takes nothing (30)
-  --grace SECONDS    for what is unfinished at the end (10)
-  --for N            end after N ticks
+  --idle <SECONDS>     time for the next request on an open connection [default: 60]
+  --head <SECONDS>     time for the head of a request [default: 10]
+  --body <SECONDS>     time for the body of a request [default: 30]
+  --write <SECONDS>    period over which --rate is measured while an answer is being sent [default: 30]
+  --rate <N>           bytes per second that a client must take of an answer, 1 to 1000000000 [default: 500]
+  --grace <SECONDS>    time for unfinished answers at the end [default: 10]
+  --for <N>            end after N ticks, 0 to 1000000
+  -h, --help           print this help
+  -V, --version        print the version
 
-Ctrl-C or SIGTERM ends it when all running answers are finished, a second one at once.";
+All SECONDS are from 0.001 to 1000000.
+
+Files have strong entity tags, and If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, Range and If-Range
+are honored as in RFC 9110; of several ranges in one request, at most one is served. A date is trusted for a part of a
+file only if the file was not changed in any way since.
+
+Ctrl-C or SIGTERM ends the server when all running answers are finished, a second one at once.";
 
 fn main() -> ExitCode {
     let _output = util::output::start();
@@ -52,10 +65,12 @@ fn main() -> ExitCode {
     let mut args = Args::new(HELP);
     let mut options = Options::new(args.value("--model").unwrap_or(Model::Async));
     let ip = args.value("--bind").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let address = SocketAddr::new(ip, args.value("--port").unwrap_or(8080));
-    options.root = args.value::<PathBuf>("--root").unwrap_or(options.root);
-    options.workers = args.value("--workers").unwrap_or(options.workers);
-    options.connections = args.value("--connections").unwrap_or(options.connections);
+    let address = SocketAddr::new(ip, args.number("--port", 0..=u16::MAX).unwrap_or(8080));
+    options.root = args.path("--root").unwrap_or(options.root);
+    options.workers = args.number("--workers", 1..=1024).unwrap_or(options.workers);
+    let connections = args.number("--connections", 1..=1_000_000);
+    options.connections = connections.unwrap_or(options.connections);
+    options.rate = args.number("--rate", 1..=1_000_000_000).unwrap_or(options.rate);
     options.log = args.flag("--log");
     let timeouts = &mut options.timeouts;
     for (flag, limit) in [
@@ -65,43 +80,39 @@ fn main() -> ExitCode {
         ("--write", &mut timeouts.write),
         ("--grace", &mut timeouts.grace),
     ] {
-        if let Some(seconds) = args.value::<f64>(flag) {
-            match Duration::try_from_secs_f64(seconds) {
-                Ok(time) if (0.001..=1e6).contains(&seconds) => *limit = time,
-                _ => args.refuse(&format!("{flag} {seconds}: give seconds from 0.001 to 1000000")),
-            }
-        }
+        *limit = args.seconds(flag, 0.001..=1e6).unwrap_or(*limit);
     }
-    let ticks: Option<f64> = args.value("--for");
-    if options.workers == 0 || options.connections == 0 {
-        args.refuse("--workers and --connections need at least 1");
-    }
+    let ticks = args.number("--for", 0..=1_000_000_u32);
     args.finish();
-    let most = servers::raise_descriptor_limit();
-    if most < options.connections + 100 {
-        eprintln!(
-            "warning: this system allows {most} open files (ulimit -n): too few for {} connections",
-            options.connections
+    let files = servers::raise_descriptor_limit();
+    let most = servers::most_connections(options.workers);
+    if options.model != Model::Process && most < options.connections {
+        log::report(
+            "files",
+            &format!(
+                "{most} connections at once instead of {}: this system allows {files} open files (ulimit -n)",
+                options.connections
+            ),
         );
     }
     match run(address, &options, ticks) {
         Ok(0) => {
-            println!("all connections were finished");
+            // Whether anybody reads it or not: the server has done its work.
+            let _ = log::write_now(stdout(), b"all connections were finished\n");
             ExitCode::SUCCESS
         }
-        Ok(cut_off) => {
-            eprintln!("error: {cut_off} connections were cut off, because they took too long");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        Ok(cut_off) => fail(&format!("{cut_off} connections were cut off after the grace period")),
+        Err(error) => fail(&error.to_string()),
     }
 }
 
+fn fail(error: &str) -> ExitCode {
+    let _ = log::write_now(rustix::stdio::stderr(), format!("error: {error}\n").as_bytes());
+    ExitCode::FAILURE
+}
+
 // ANCHOR: run
-fn run(address: SocketAddr, options: &Options, ticks: Option<f64>) -> io::Result<usize> {
+fn run(address: SocketAddr, options: &Options, ticks: Option<u32>) -> io::Result<usize> {
     let because =
         |what: String| move |e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
     let stop = Arc::new(Stop::new()?);
@@ -109,18 +120,24 @@ fn run(address: SocketAddr, options: &Options, ticks: Option<f64>) -> io::Result
     stop.on_signals()?;
     let listener =
         servers::listen(address).map_err(because(format!("cannot listen on {address}")))?;
-    let (model, root, workers) = (options.model, options.root.display(), options.workers);
-    println!(
-        "{model}: serving {root} on http://{}/ with {workers} workers; Ctrl-C ends",
-        listener.local_addr()?
-    );
+    let address = listener.local_addr()?;
     if let Some(ticks) = ticks {
         let stop = Arc::clone(&stop);
-        thread::spawn(move || {
+        let end = move || {
             tick::sleep(ticks);
             stop.stop();
-        });
+        };
+        thread::Builder::new().spawn(end).map_err(because("cannot start a thread".into()))?;
     }
-    servers::serve(listener, options, &stop).map_err(because(format!("cannot serve {root}")))
+    let (model, root, workers) = (options.model, visible(&options.root), options.workers);
+    let announce = || {
+        if log::is_writable(stdout()) {
+            println!(
+                "{model}: serving {root} on http://{address}/ with {workers} workers; Ctrl-C ends"
+            );
+        }
+    };
+    servers::serve_and_tell(listener, options, &stop, announce)
+        .map_err(because(format!("cannot serve {root}")))
 }
 // ANCHOR_END: run

@@ -6,7 +6,9 @@ use crate::{
     content_type,
     files::{Opened, Root, SMALL},
     listing::Listing,
+    log::Log,
     request::{Field, Method, Request},
+    socket::most_connections,
     target,
 };
 use std::{
@@ -25,14 +27,16 @@ pub struct Site {
     /// See [`Options::connections`].
     pub connections: usize,
     /// See [`Options::log`].
-    pub log: bool,
+    pub log: Log,
+    /// See [`Options::rate`].
+    pub rate: u64,
     /// See [`Options::timeouts`].
     pub timeouts: Timeouts,
     stop: Arc<Stop>,
 }
 
 impl Site {
-    /// Opens the folder that `options` name.
+    /// Opens the folder that `options` name, and the log.
     ///
     /// # Errors
     ///
@@ -41,8 +45,9 @@ impl Site {
         Ok(Site {
             root: Root::open(&options.root)?,
             workers: options.workers.max(1),
-            connections: options.connections.max(options.workers).max(1),
-            log: options.log,
+            connections: options.connections.clamp(1, most_connections(options.workers)),
+            log: Log::start(options.log),
+            rate: options.rate,
             timeouts: options.timeouts,
             stop: Arc::clone(stop),
         })

@@ -7,32 +7,44 @@ use crate::{
     Stop,
     answer::Site,
     connection::{Connection, Next, Worker},
+    log::report,
+    places::{Place, Places},
     socket::LATER,
 };
 use std::{
     cell::RefCell,
     future::{Future, poll_fn},
-    io,
+    io::{self, ErrorKind},
     net::TcpListener as StdListener,
     os::fd::AsFd,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::Poll,
+    thread,
+    time::Duration,
 };
 use tokio::{
     io::Interest,
     net::{TcpListener, TcpStream, unix::pipe},
-    runtime::Builder,
-    sync::{Notify, Semaphore},
+    runtime::{Builder, Runtime},
+    sync::Notify,
     task::yield_now,
     time::{Instant, sleep, sleep_until, timeout},
 };
 
+/// How often to look whether all connections have ended.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Serves until `stop`; see [`serve`](crate::serve).
-pub(crate) fn serve(listener: StdListener, site: &Arc<Site>, stop: &Stop) -> io::Result<usize> {
-    let runtime = Builder::new_multi_thread().worker_threads(site.workers).enable_all().build()?;
+pub(crate) fn serve(
+    listener: StdListener,
+    site: &Arc<Site>,
+    stop: &Stop,
+    is_ready: impl FnOnce(),
+) -> io::Result<usize> {
+    let runtime = runtime(site.workers)?;
     let cut_off = runtime.block_on(async {
-        let places = Arc::new(Semaphore::new(site.connections));
+        let places = Places::new(site.connections, site.rate);
         let is_stopped = Arc::new(Notify::new());
         let accepting = tokio::spawn(accept(
             TcpListener::from_std(listener)?,
@@ -40,44 +52,94 @@ pub(crate) fn serve(listener: StdListener, site: &Arc<Site>, stop: &Stop) -> io:
             Arc::clone(&places),
             Arc::clone(&is_stopped),
         ));
-        pipe::Receiver::from_owned_fd(stop.as_fd().try_clone_to_owned()?)?.readable().await?;
+        let stopped = pipe::Receiver::from_owned_fd(stop.as_fd().try_clone_to_owned()?)?;
+        is_ready();
+        stopped.readable().await?;
         accepting.abort();
         let _ = accepting.await; // the listener is closed
         is_stopped.notify_waiters();
-        let all = places.acquire_many(site.connections as u32);
+        let all = async {
+            while places.taken() > 0 {
+                sleep(LOOK).await;
+            }
+        };
         let _ = timeout(site.timeouts.grace, all).await;
-        Ok::<_, io::Error>(site.connections - places.available_permits())
+        Ok::<_, io::Error>(places.taken())
     });
     runtime.shutdown_background();
     cut_off
+}
+
+/// A runtime with so many threads, or as many as can be started. `tokio` itself panics if its first thread cannot be started.
+fn runtime(workers: usize) -> io::Result<Runtime> {
+    match threads(workers) {
+        0 => Builder::new_current_thread().enable_all().build(),
+        threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
+    }
+}
+
+/// How many of so many threads can be started; if not all, one is left for others.
+fn threads(wanted: usize) -> usize {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock();
+    let mut threads = Vec::new();
+    let error = loop {
+        if threads.len() == wanted {
+            break None;
+        }
+        let gate = Arc::clone(&gate);
+        match thread::Builder::new().stack_size(64 * 1024).spawn(move || drop(gate.lock())) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => break Some(error),
+        }
+    };
+    drop(closed);
+    let started = threads.len();
+    threads.into_iter().for_each(|thread| thread.join().expect("it only waits"));
+    let Some(error) = error else { return wanted };
+    let left = started.saturating_sub(1);
+    let why = format!("only {} of {wanted} threads can be started: {error}", left.max(1));
+    report("thread", &why);
+    thread::sleep(LATER); // the kernel still counts a thread for a moment after its end
+    left
 }
 
 // ANCHOR: accept
 async fn accept(
     listener: TcpListener,
     site: Arc<Site>,
-    places: Arc<Semaphore>,
+    places: Arc<Places<TcpStream>>,
     is_stopped: Arc<Notify>,
 ) {
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("it is never closed");
-        let Ok((socket, _)) = listener.accept().await else {
-            sleep(LATER).await; // no descriptor for it, or it has ended already
-            continue;
+        let mut socket = match listener.accept().await {
+            Ok((socket, _)) => socket,
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
+            Err(error) => {
+                report("accept", &format!("cannot accept a connection: {error}"));
+                places.make_room(); // there is no descriptor or no memory for it
+                sleep(LATER).await;
+                continue;
+            }
+        };
+        let place = loop {
+            match places.enter(socket) {
+                Ok(place) => break place,
+                Err(newcomer) => socket = newcomer,
+            }
+            sleep(LATER).await;
         };
         let (site, is_stopped) = (Arc::clone(&site), Arc::clone(&is_stopped));
-        tokio::spawn(async move {
-            converse(socket, &site, &is_stopped).await;
-            drop(place);
-        });
+        tokio::spawn(async move { converse(place, &site, &is_stopped).await });
     }
 }
 // ANCHOR_END: accept
 
 // ANCHOR: converse
 /// All of one connection.
-async fn converse(socket: TcpStream, site: &Arc<Site>, is_stopped: &Notify) {
-    let mut connection = Connection::new(&socket);
+async fn converse(place: Place<TcpStream>, site: &Arc<Site>, is_stopped: &Notify) {
+    let mut connection = Connection::new(&place);
+    let socket = place.socket();
     let mut stopped = pin!(is_stopped.notified());
     let mut alarm = pin!(sleep_until(Instant::from_std(connection.deadline(site))));
     let mut next = Next::Read;

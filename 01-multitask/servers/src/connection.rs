@@ -3,18 +3,17 @@
 //! All sockets are non-blocking. [`Connection::advance`] does what can be done now and says what to wait for, and the models wait, each in its way.
 
 use crate::{
-    answer::{After, Answer, Desk, Rest, Site, Status, refuse},
+    answer::{After, Desk, Rest, Site, Status, refuse},
     request::{self, LONGEST_HEAD, Method, Parsed},
+    unsent::unsent,
 };
 use rustix::{
     fs::sendfile,
     io::Errno,
-    net::{RecvFlags, SendFlags, Shutdown, getpeername, recv, send, shutdown},
+    net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown},
 };
 use std::{
-    io::Write,
-    net::SocketAddr,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,6 +24,10 @@ const INPUT: usize = LONGEST_HEAD + 4096;
 const ENOUGH: usize = 64 * 1024;
 /// How much is sent before other connections get their turn.
 const TURN: usize = 1024 * 1024;
+/// How long a connection has been idle at least when it is closed for another one: long enough for a first request to come.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a client has been slow at least when its connection is closed for another one.
+const SLOW: Duration = Duration::from_secs(3);
 /// How long to go on reading after a refusal, so that the client can read it before the connection breaks.
 const LINGER: Duration = Duration::from_secs(2);
 /// Exchanges that are kept for later requests.
@@ -93,13 +96,111 @@ enum Phase {
     Linger,
 }
 
+/// What a connection waits for, since when, and how much has moved since: by this it is judged whether it takes too long, and which connection makes
+/// room for another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    phase: Phase,
+    since: Instant,
+    /// The bytes of the request that have come.
+    received: u64,
+    /// All the bytes that were written to this connection, and how many of them had been acknowledged then.
+    written: u64,
+    acknowledged: u64,
+}
+
+/// Which connection makes room first: one that is idle, the longest idle one first; then one whose client is slow, likewise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    Idle(Instant),
+    Slow(Instant),
+}
+
+impl Rank {
+    pub(crate) fn is_idle(self) -> bool {
+        matches!(self, Rank::Idle(_))
+    }
+
+    /// Whether it may be closed for another one yet.
+    pub(crate) fn is_due(self, now: Instant) -> bool {
+        match self {
+            Rank::Idle(since) => now.saturating_duration_since(since) >= PATIENCE,
+            Rank::Slow(_) => true, // or it would not be called slow
+        }
+    }
+}
+
+impl Standing {
+    /// Of a connection that waits for its next request.
+    pub(crate) fn idle(since: Instant) -> Standing {
+        Standing { phase: Phase::Idle, since, received: 0, written: 0, acknowledged: 0 }
+    }
+
+    /// From now on it waits for this.
+    fn begin(&mut self, phase: Phase, received: u64, socket: impl AsFd) {
+        (self.phase, self.since, self.received) = (phase, Instant::now(), received);
+        if phase == Phase::Write {
+            self.acknowledged = self.written.saturating_sub(unsent(socket));
+        }
+    }
+
+    /// What has moved since then.
+    fn moved(&self, socket: impl AsFd) -> u64 {
+        match self.phase {
+            // What only has gone from here to the kernel has not moved.
+            Phase::Write => (self.written - self.acknowledged).saturating_sub(unsent(socket)),
+            _ => self.received,
+        }
+    }
+
+    /// Whether less than `rate` bytes a second have moved in `time`.
+    fn is_slow(&self, socket: impl AsFd, time: Duration, rate: u64) -> bool {
+        (self.moved(socket) as f64) < rate as f64 * time.as_secs_f64()
+    }
+
+    /// When this connection makes room for another one: not, if it is in use.
+    pub(crate) fn rank(&self, socket: impl AsFd, now: Instant, rate: u64) -> Option<Rank> {
+        let time = now.saturating_duration_since(self.since);
+        match self.phase {
+            Phase::Idle => Some(Rank::Idle(self.since)),
+            Phase::Head | Phase::Body | Phase::Write => {
+                let is_slow = time >= SLOW && self.is_slow(socket, time, rate);
+                is_slow.then_some(Rank::Slow(self.since))
+            }
+            Phase::Linger => None, // it ends soon
+        }
+    }
+}
+
+/// A connection's socket.
+pub trait Socket: AsFd {
+    /// Called before the connection is served: whether it still has its place.
+    fn resume(&self) -> bool {
+        true
+    }
+
+    /// Called afterwards: what it waits for.
+    fn rest(&self, _: Standing) {}
+}
+
+impl Socket for OwnedFd {}
+
+impl<S: Socket> Socket for &S {
+    fn resume(&self) -> bool {
+        S::resume(self)
+    }
+
+    fn rest(&self, standing: Standing) {
+        S::rest(self, standing);
+    }
+}
+
 /// A connection. While it is idle it is no more than this: buffers come with a request and go with its answer.
 #[derive(Debug)]
 pub struct Connection<S> {
     /// The connection's descriptor, non-blocking.
     pub socket: S,
-    phase: Phase,
-    since: Instant,
+    standing: Standing,
     exchange: Option<Box<Exchange>>,
 }
 
@@ -110,6 +211,9 @@ struct Exchange {
     /// What has been read and not used yet: a request begins at `start`.
     start: usize,
     end: usize,
+    /// What has been read and written since the connection's [`Standing`] was told.
+    received: u64,
+    written: u64,
     /// Whether that is known to be a part of a request, so that there is nothing to do before the rest has come.
     is_partial: bool,
     /// How much is left of that request's body, once its head is whole.
@@ -135,6 +239,8 @@ impl Default for Exchange {
             input: vec![0; INPUT].into(),
             start: 0,
             end: 0,
+            received: 0,
+            written: 0,
             is_partial: false,
             body: None,
             output: Vec::new(),
@@ -154,7 +260,8 @@ enum Sent {
 
 impl Exchange {
     fn reset(&mut self) {
-        (self.start, self.end, self.body, self.sent) = (0, 0, None, 0);
+        (self.start, self.end, self.received, self.written) = (0, 0, 0, 0);
+        (self.body, self.sent) = (None, 0);
         self.output.clear();
         (self.rest, self.closing) = (None, None);
     }
@@ -211,9 +318,7 @@ impl Exchange {
                     (head, answer, method)
                 }
             };
-            if worker.site.log {
-                log(socket, bytes, method, &answer, &mut worker.desk);
-            }
+            worker.site.log.request(socket, bytes, method, &answer, &mut worker.desk);
             if answer.closes && self.closing.is_none() {
                 let more = self.end - self.start > head;
                 self.closing = Some(if more { Closing::Slowly } else { Closing::AtOnce });
@@ -256,6 +361,7 @@ impl Exchange {
                 Ok(0) => return Sent::Failed, // the file has become shorter than was promised
                 Ok(count) => {
                     *turn = turn.saturating_sub(count);
+                    self.written += count as u64;
                     if let Some(Rest::File(part)) = &mut self.rest {
                         part.left -= count as u64;
                         if part.left == 0 {
@@ -277,6 +383,7 @@ impl Exchange {
             match send(socket, &self.output[self.sent..], more | SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     self.sent += count;
+                    self.written += count as u64;
                     *turn = turn.saturating_sub(count);
                 }
                 Err(Errno::AGAIN) => return Sent::NotAll,
@@ -302,6 +409,7 @@ impl Exchange {
                 Ok((_, 0)) => None,
                 Ok((_, count)) => {
                     self.end += count;
+                    self.received += count as u64;
                     Some(count == length)
                 }
                 Err(Errno::AGAIN) => Some(false),
@@ -312,56 +420,73 @@ impl Exchange {
     }
 }
 
-impl<S: AsFd> Connection<S> {
+impl<S: Socket> Connection<S> {
     /// A connection that has just begun.
     pub fn new(socket: S) -> Connection<S> {
-        Connection { socket, phase: Phase::Idle, since: Instant::now(), exchange: None }
+        Connection { socket, standing: Standing::idle(Instant::now()), exchange: None }
     }
 
-    /// Whether no request is in progress.
-    pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Idle
+    /// Its place among those that make room for another one.
+    pub(crate) fn rank(&self, now: Instant, rate: u64) -> Option<Rank> {
+        self.standing.rank(&self.socket, now, rate)
     }
 
     /// When what it waits for takes too long.
     pub fn deadline(&self, site: &Site) -> Instant {
-        let limit = match self.phase {
+        let limit = match self.standing.phase {
             Phase::Idle => site.timeouts.idle,
             Phase::Head => site.timeouts.head,
             Phase::Body => site.timeouts.body,
             Phase::Write => site.timeouts.write,
             Phase::Linger => LINGER,
         };
-        self.since + limit
+        self.standing.since + limit
     }
 
     /// Does all that can be done without waiting.
     pub fn advance(&mut self, worker: &mut Worker) -> Next {
+        if !self.socket.resume() {
+            return Next::Close;
+        }
         let spare = || worker.spare.pop().unwrap_or_default();
         let mut exchange = self.exchange.take().unwrap_or_else(spare);
         let next = self.go_on(&mut exchange, worker);
-        if next == Next::Close || self.phase == Phase::Idle {
+        if next == Next::Close || self.standing.phase == Phase::Idle {
             worker.put_back(exchange);
         } else {
             self.exchange = Some(exchange);
         }
+        if next != Next::Close {
+            self.socket.rest(self.standing);
+        }
         next
     }
 
-    /// Its deadline has passed: closes, not without an answer if a request has begun.
+    /// Its deadline has passed: closes, not without an answer if a request has begun; or goes on waiting, if the client has taken enough of an answer.
     pub fn expire(&mut self, worker: &mut Worker) -> Next {
-        if let (Phase::Head | Phase::Body, Some(exchange)) = (self.phase, &mut self.exchange) {
-            // All earlier answers were sent before this request was waited for.
-            exchange.reset();
-            exchange.closing = Some(Closing::Slowly);
-            let (desk, out) = (&mut worker.desk, &mut exchange.output);
-            let answer = refuse(Status::RequestTimeout, After::Close, false, desk, out);
-            if worker.site.log {
-                log(self.socket.as_fd(), b"", Method::Other, &answer, desk);
-            }
-            return self.advance(worker);
+        if !self.socket.resume() {
+            return Next::Close;
         }
-        Next::Close
+        let Standing { phase, since, .. } = self.standing;
+        match (phase, &mut self.exchange) {
+            (Phase::Head | Phase::Body, Some(exchange)) => {
+                // All earlier answers were sent before this request was waited for.
+                exchange.reset();
+                exchange.closing = Some(Closing::Slowly);
+                let (desk, out) = (&mut worker.desk, &mut exchange.output);
+                let answer = refuse(Status::RequestTimeout, After::Close, false, desk, out);
+                worker.site.log.request(self.socket.as_fd(), b"", Method::Other, &answer, desk);
+                self.advance(worker)
+            }
+            (Phase::Write, Some(_)) => {
+                if self.standing.is_slow(&self.socket, since.elapsed(), worker.site.rate) {
+                    return Next::Close;
+                }
+                self.standing.begin(Phase::Write, 0, &self.socket);
+                self.advance(worker)
+            }
+            _ => Next::Close,
+        }
     }
 
     // ANCHOR: advance
@@ -387,9 +512,9 @@ impl<S: AsFd> Connection<S> {
                 Some(Closing::AtOnce) => return Next::Close,
                 Some(Closing::Slowly) => {
                     exchange.end = 0; // what still comes is thrown away
-                    if self.phase != Phase::Linger {
+                    if self.standing.phase != Phase::Linger {
                         let _ = shutdown(socket, Shutdown::Write);
-                        (self.phase, self.since) = (Phase::Linger, Instant::now());
+                        self.standing.begin(Phase::Linger, 0, socket);
                     }
                 }
             }
@@ -408,39 +533,14 @@ impl<S: AsFd> Connection<S> {
                 None => return Next::Close,
             }
         };
-        if has_moved || phase != self.phase {
-            (self.phase, self.since) = (phase, Instant::now());
+        let standing = &mut self.standing;
+        standing.written += std::mem::take(&mut exchange.written);
+        standing.received += std::mem::take(&mut exchange.received);
+        // An answer that takes long is judged over the whole time, not from one piece to the next.
+        if phase != standing.phase || (has_moved && phase != Phase::Write) {
+            standing.begin(phase, (exchange.end - exchange.start) as u64, socket);
         }
         next
     }
     // ANCHOR_END: advance
-}
-
-/// Writes a line in the Common Log Format, in one piece. Nobody may read it any more: that is no reason to end.
-fn log(socket: BorrowedFd<'_>, bytes: &[u8], method: Method, answer: &Answer, desk: &mut Desk) {
-    let mut line = Vec::with_capacity(200);
-    let peer = getpeername(socket).ok().flatten().and_then(|peer| SocketAddr::try_from(peer).ok());
-    let _ = match peer {
-        Some(peer) => write!(line, "{}", peer.ip()),
-        None => write!(line, "-"), // it is gone already
-    };
-    // From `Sun, 06 Nov 1994 08:49:37 GMT` to `06/Nov/1994:08:49:37 +0000`.
-    let date = desk.date();
-    for part in
-        [b" - - [", &date[5..7], b"/", &date[8..11], b"/", &date[12..16], b":", &date[17..25]]
-    {
-        line.extend(part);
-    }
-    line.extend(b" +0000] \"");
-    let request = bytes.trim_ascii_start();
-    let end = request.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
-    // What a client sent must not look like another line, or command a terminal.
-    line.extend(request[..end.unwrap_or(request.len())].escape_ascii());
-    let _ = write!(line, "\" {} ", answer.status.code());
-    let _ = match answer.length {
-        _ if method == Method::Head => writeln!(line, "0"),
-        Some(length) => writeln!(line, "{length}"),
-        None => writeln!(line, "-"),
-    };
-    let _ = std::io::stdout().lock().write_all(&line);
 }

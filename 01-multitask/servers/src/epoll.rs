@@ -7,7 +7,8 @@ use crate::{
     Stop,
     answer::Site,
     connection::{Connection, Next, Worker},
-    socket::{Accepted, accept, check_interval},
+    places::{Place, Places},
+    socket::{Accepted, accept, check_interval, run_in_threads},
 };
 use rustix::{
     buffer::spare_capacity,
@@ -15,31 +16,36 @@ use rustix::{
     io::Errno,
 };
 use slab::Slab;
-use std::{io, net::TcpListener, os::fd::OwnedFd, sync::Arc, thread, time::Instant};
+use std::{io, net::TcpListener, os::fd::OwnedFd, sync::Arc, time::Instant};
 
 /// What an event is about, if it is not one of the connections, which are numbered from 0.
 const LISTENER: u64 = u64::MAX;
 const STOP: u64 = u64::MAX - 1;
 
 /// Serves until `stop`; see [`serve`](crate::serve).
-pub(crate) fn serve(listener: TcpListener, site: &Arc<Site>, stop: &Stop) -> io::Result<usize> {
-    let loops = (0..site.workers).map(|number| Loop::new(number, &listener, site, stop));
+pub(crate) fn serve(
+    listener: TcpListener,
+    site: &Arc<Site>,
+    stop: &Stop,
+    is_ready: impl FnOnce(),
+) -> io::Result<usize> {
+    let places = Places::new(site.connections, site.rate);
+    let loops = (0..site.workers).map(|_| Loop::new(&listener, site, &places, stop));
     let loops: Vec<Loop> = loops.collect::<io::Result<_>>()?;
     drop(listener);
-    thread::scope(|s| {
-        let threads: Vec<_> = loops.into_iter().map(|mut l| s.spawn(move || l.run())).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a loop does not panic")).sum()
-    })
+    is_ready();
+    run_in_threads(loops.into_iter().map(|mut l| move || l.run()).collect())
 }
 
 /// One thread's part.
 struct Loop {
     epoll: OwnedFd,
     listener: Option<TcpListener>,
+    /// A connection that was accepted, but has no place yet.
+    newcomer: Option<OwnedFd>,
     /// The connections, and what the kernel was told to wait for.
-    connections: Slab<(Connection<OwnedFd>, Next)>,
-    /// Its share of all that may be open at once.
-    most: usize,
+    connections: Slab<(Connection<Place<OwnedFd>>, Next)>,
+    places: Arc<Places<OwnedFd>>,
     /// Whether the listener is among what is waited for.
     is_listening: bool,
     /// Whether the system had no room for a new connection, until the next check.
@@ -49,9 +55,9 @@ struct Loop {
 
 impl Loop {
     fn new(
-        number: usize,
         listener: &TcpListener,
         site: &Arc<Site>,
+        places: &Arc<Places<OwnedFd>>,
         stop: &Stop,
     ) -> io::Result<Loop> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -60,9 +66,9 @@ impl Loop {
         let mut this = Loop {
             epoll,
             listener: Some(listener.try_clone()?),
+            newcomer: None,
             connections: Slab::new(),
-            most: site.connections / site.workers
-                + usize::from(number < site.connections % site.workers),
+            places: Arc::clone(places),
             is_listening: false,
             is_paused: false,
             worker: Worker::new(site),
@@ -99,6 +105,7 @@ impl Loop {
                 next_check = now + check_every;
                 self.expire(now);
                 self.is_paused = false;
+                self.accept(); // a newcomer, or one that no thread was woken for
             }
             self.listen()?;
             if end.is_some_and(|end| now >= end) {
@@ -112,9 +119,20 @@ impl Loop {
     /// Takes one connection, not all that wait: other threads are to have their share.
     fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
-        match accept(listener) {
-            Accepted::Connection(socket) => {
-                let mut connection = Connection::new(socket);
+        let newcomer = self.newcomer.take();
+        let accepted = newcomer.map_or_else(|| accept(listener), Accepted::Connection);
+        let place = match accepted {
+            Accepted::Connection(socket) => self.places.enter(socket),
+            Accepted::None => return,
+            Accepted::Later => {
+                self.places.make_room();
+                self.is_paused = true;
+                return;
+            }
+        };
+        match place {
+            Ok(place) => {
+                let mut connection = Connection::new(place);
                 // Its request is often there already; with luck all is over before the kernel is told to wait.
                 let next = connection.advance(&mut self.worker);
                 if next != Next::Close {
@@ -126,8 +144,7 @@ impl Loop {
                     }
                 }
             }
-            Accepted::None => {}
-            Accepted::Later => self.is_paused = true,
+            Err(newcomer) => self.newcomer = Some(newcomer),
         }
     }
 
@@ -135,7 +152,7 @@ impl Loop {
     fn go_on(
         &mut self,
         number: usize,
-        how: impl FnOnce(&mut Connection<OwnedFd>, &mut Worker) -> Next,
+        how: impl FnOnce(&mut Connection<Place<OwnedFd>>, &mut Worker) -> Next,
     ) {
         // An event may be about a connection that was closed by one before it.
         let Some((connection, waits_for)) = self.connections.get_mut(number) else { return };
@@ -149,13 +166,16 @@ impl Loop {
         }
         if is_over {
             self.connections.remove(number); // closed, it is no longer waited for
+            if self.newcomer.is_some() {
+                self.accept();
+            }
         }
     }
 
     /// Waits for new connections, if there may be more.
     fn listen(&mut self) -> io::Result<()> {
         let Some(listener) = &self.listener else { return Ok(()) };
-        let may = self.connections.len() < self.most && !self.is_paused;
+        let may = self.newcomer.is_none() && !self.is_paused;
         if may && !self.is_listening {
             // Exclusive: one new connection wakes one of the threads, not all.
             let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
@@ -169,6 +189,7 @@ impl Loop {
 
     /// Takes no more connections, and closes those that are idle; the others when they are through.
     fn stop(&mut self) {
+        self.newcomer = None;
         if let Some(listener) = self.listener.take()
             && self.is_listening
         {
@@ -187,7 +208,7 @@ impl Loop {
         }
     }
 
-    fn numbers(&self, which: impl Fn(&Connection<OwnedFd>) -> bool) -> Vec<usize> {
+    fn numbers(&self, which: impl Fn(&Connection<Place<OwnedFd>>) -> bool) -> Vec<usize> {
         self.connections.iter().filter(|(_, (c, _))| which(c)).map(|(number, _)| number).collect()
     }
 }

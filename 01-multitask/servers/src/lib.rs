@@ -39,7 +39,6 @@
 //! assert_eq!(server.join().unwrap()?, 0); // no connection was cut off
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![forbid(unsafe_code)]
 
 pub mod answer;
 pub mod asynchronous;
@@ -49,6 +48,8 @@ pub mod content_type;
 pub mod epoll;
 pub mod files;
 pub mod listing;
+pub mod log;
+mod places;
 pub mod pool;
 pub mod process;
 pub mod request;
@@ -56,8 +57,9 @@ mod socket;
 mod stop;
 pub mod target;
 pub mod thread;
+mod unsent;
 
-pub use socket::{listen, raise_descriptor_limit};
+pub use socket::{listen, most_connections, raise_descriptor_limit};
 pub use stop::Stop;
 
 use serde::{Deserialize, Serialize};
@@ -116,15 +118,37 @@ pub struct Options {
     /// How it waits for many at once.
     pub model: Model,
     /// The folder whose files are served; nothing outside of it ever is.
+    #[serde(with = "path")]
     pub root: PathBuf,
     /// Processes or threads that serve, at least one. The model `thread` has one a connection, and takes no notice.
     pub workers: usize,
-    /// The most connections at once; more wait with the kernel until one ends. At least one a worker.
+    /// The most connections at once, as far as the limit of open files allows them. If all are in use, a new one takes the place of the one that has been
+    /// idle longest, or else of the one whose client has been slower than `rate` for longest; if there is none, it waits until one ends.
     pub connections: usize,
-    /// Whether each answer is a line on standard output, in the Common Log Format.
+    /// The bytes per second that a client has to take of an answer, on average over [`Timeouts::write`]. What its system has acknowledged counts as taken.
+    pub rate: u64,
+    /// Whether each answer is a line on standard output; see [`log`].
     pub log: bool,
     /// How long the parts of an exchange may take.
     pub timeouts: Timeouts,
+}
+
+/// A path as bytes, for the processes that get it as a part of their argument: it need not be UTF-8.
+mod path {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::{
+        ffi::OsString,
+        os::unix::ffi::{OsStrExt, OsStringExt},
+        path::{Path, PathBuf},
+    };
+
+    pub fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().as_bytes().serialize(to)
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<PathBuf, D::Error> {
+        Vec::deserialize(from).map(|bytes| PathBuf::from(OsString::from_vec(bytes)))
+    }
 }
 
 /// How long the parts of an exchange may take. Who takes longer is dropped.
@@ -136,7 +160,7 @@ pub struct Timeouts {
     pub head: Duration,
     /// For the body of a request, from the end of its head. Then the answer is 408.
     pub body: Duration,
-    /// While the client takes nothing of an answer. Then the connection is closed.
+    /// In which a client takes enough of an answer, as [`Options::rate`] has it. Otherwise the connection is closed.
     pub write: Duration,
     /// For all that is unfinished when the server is asked to stop. Then it is cut off.
     pub grace: Duration,
@@ -155,6 +179,7 @@ impl Options {
                 Model::Thread | Model::Async | Model::Epoll => cores,
             },
             connections: 1024,
+            rate: 500,
             log: false,
             timeouts: Timeouts {
                 idle: Duration::from_secs(60),
@@ -170,17 +195,38 @@ impl Options {
 /// Serves on `listener` until `stop`, then finishes what it is at. Returns how many connections it had to cut off when
 /// [`Timeouts::grace`] was over.
 ///
+/// What goes wrong while it serves, it reports on standard error and goes on: see [`log::report`].
+///
 /// # Errors
 ///
 /// If the folder cannot be opened, or the system refuses what the model needs to begin.
 pub fn serve(listener: TcpListener, options: &Options, stop: &Arc<Stop>) -> io::Result<usize> {
-    let site = Arc::new(answer::Site::new(options, stop)?);
+    serve_and_tell(listener, options, stop, || {})
+}
+
+/// As [`serve`], and calls `is_ready` as soon as nothing more can prevent it from serving.
+///
+/// # Errors
+///
+/// As there.
+pub fn serve_and_tell(
+    listener: TcpListener,
+    options: &Options,
+    stop: &Arc<Stop>,
+    is_ready: impl FnOnce(),
+) -> io::Result<usize> {
     listener.set_nonblocking(true)?;
-    match options.model {
-        Model::Process => process::serve(listener, options, stop),
-        Model::Thread => thread::serve(listener, &site, stop),
-        Model::Pool => pool::serve(listener, &site, stop),
-        Model::Async => asynchronous::serve(listener, &site, stop),
-        Model::Epoll => epoll::serve(listener, &site, stop),
+    if options.model == Model::Process {
+        files::Root::open(&options.root)?; // each process has its own
+        return process::serve(listener, options, stop, is_ready);
     }
+    let site = Arc::new(answer::Site::new(options, stop)?);
+    let cut_off = match options.model {
+        Model::Process | Model::Thread => thread::serve(listener, &site, stop, is_ready),
+        Model::Pool => pool::serve(listener, &site, stop, is_ready),
+        Model::Async => asynchronous::serve(listener, &site, stop, is_ready),
+        Model::Epoll => epoll::serve(listener, &site, stop, is_ready),
+    };
+    site.log.finish();
+    cut_off
 }

@@ -9,7 +9,8 @@ use crate::{
     answer::Site,
     connection::{Connection, Next, Worker},
     epoll::interest,
-    socket::{Accepted, accept, check_interval},
+    places::{Place, Places},
+    socket::{Accepted, accept, check_interval, run_in_threads},
 };
 use rustix::{
     event::{
@@ -25,7 +26,6 @@ use std::{
     net::TcpListener,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -34,7 +34,12 @@ const LISTENER: u64 = u64::MAX;
 const STOP: u64 = u64::MAX - 1;
 
 /// Serves until `stop`; see [`serve`](crate::serve).
-pub(crate) fn serve(listener: TcpListener, site: &Arc<Site>, stop: &Stop) -> io::Result<usize> {
+pub(crate) fn serve(
+    listener: TcpListener,
+    site: &Arc<Site>,
+    stop: &Stop,
+    is_ready: impl FnOnce(),
+) -> io::Result<usize> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, stop, EventData::new_u64(STOP), EventFlags::IN | EventFlags::ONESHOT)?;
     let next = EventFlags::IN | EventFlags::ONESHOT;
@@ -42,16 +47,17 @@ pub(crate) fn serve(listener: TcpListener, site: &Arc<Site>, stop: &Stop) -> io:
     let check_every = check_interval(site);
     let table = Table {
         listener: Some(listener),
+        newcomer: None,
         connections: Slab::new(),
         is_paused: false,
         next_check: Instant::now() + check_every,
         end: None,
     };
-    let pool = Pool { epoll, site: Arc::clone(site), table: Mutex::new(table), check_every };
-    thread::scope(|s| {
-        let threads: Vec<_> = (0..site.workers).map(|_| s.spawn(|| pool.work())).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("a worker does not panic"))
-    })?;
+    let places = Places::new(site.connections, site.rate);
+    let site = Arc::clone(site);
+    let pool = Pool { epoll, site, places, table: Mutex::new(table), check_every };
+    is_ready();
+    run_in_threads((0..pool.site.workers).map(|_| || pool.work().map(|()| 0)).collect())?;
     Ok(pool.table().connections.len())
 }
 
@@ -59,15 +65,18 @@ pub(crate) fn serve(listener: TcpListener, site: &Arc<Site>, stop: &Stop) -> io:
 struct Pool {
     epoll: OwnedFd,
     site: Arc<Site>,
+    places: Arc<Places<OwnedFd>>,
     table: Mutex<Table>,
     check_every: Duration,
 }
 
 struct Table {
     listener: Option<TcpListener>,
+    /// One that was accepted, but has no place yet.
+    newcomer: Option<OwnedFd>,
     /// The connections; `None` while a thread has one.
-    connections: Slab<Option<Connection<OwnedFd>>>,
-    /// Whether the listener is not waited for: there are as many connections as may be, or no descriptor for another.
+    connections: Slab<Option<Connection<Place<OwnedFd>>>>,
+    /// Whether the listener is not waited for: there is a newcomer already, or no descriptor for one.
     is_paused: bool,
     next_check: Instant,
     /// When all has to be over, once the pool is to stop.
@@ -108,17 +117,20 @@ impl Pool {
         &self,
         number: usize,
         worker: &mut Worker,
-        how: impl FnOnce(&mut Connection<OwnedFd>, &mut Worker) -> Next,
+        how: impl FnOnce(&mut Connection<Place<OwnedFd>>, &mut Worker) -> Next,
     ) {
         let connection = self.table().connections.get_mut(number).and_then(Option::take);
         if let Some(mut connection) = connection {
             let next = how(&mut connection, worker); // here others go on with other connections
-            self.put_back(number, connection, next);
+            if self.put_back(number, connection, next) {
+                self.accept(worker);
+            }
         }
     }
     // ANCHOR_END: work
 
-    fn put_back(&self, number: usize, connection: Connection<OwnedFd>, next: Next) {
+    /// Waits for what the connection waits for, or closes it. Returns whether a newcomer has waited for its place.
+    fn put_back(&self, number: usize, connection: Connection<Place<OwnedFd>>, next: Next) -> bool {
         let mut table = self.table();
         // With the table locked: as soon as it is waited for, another thread may look for it there.
         let events = interest(next) | EventFlags::ONESHOT;
@@ -127,28 +139,38 @@ impl Pool {
             && epoll::modify(&self.epoll, &connection.socket, data, events).is_ok()
         {
             table.connections[number] = Some(connection);
-        } else {
-            table.connections.remove(number);
-            drop(connection);
-            self.listen(&mut table);
+            return false;
         }
+        table.connections.remove(number);
+        drop(connection);
+        table.newcomer.is_some()
     }
 
     fn accept(&self, worker: &mut Worker) {
         let mut table = self.table();
+        let newcomer = table.newcomer.take();
         let Some(listener) = &table.listener else { return };
-        let accepted = accept(listener);
+        let accepted = newcomer.map_or_else(|| accept(listener), Accepted::Connection);
         table.is_paused = true; // `ONESHOT`
-        let Accepted::Connection(socket) = accepted else {
-            if matches!(accepted, Accepted::None) {
-                self.listen(&mut table);
+        let place = match accepted {
+            Accepted::Connection(socket) => self.places.enter(socket),
+            Accepted::None => return self.listen(&mut table),
+            Accepted::Later => {
+                self.places.make_room();
+                return; // the next check listens again
             }
-            return; // no descriptor for it: the next check listens again
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(newcomer) => {
+                table.newcomer = Some(newcomer);
+                return;
+            }
         };
         let number = table.connections.insert(None);
         self.listen(&mut table);
         drop(table);
-        let mut connection = Connection::new(socket);
+        let mut connection = Connection::new(place);
         let next = connection.advance(worker);
         let data = EventData::new_u64(number as u64);
         let known = next != Next::Close
@@ -160,7 +182,7 @@ impl Pool {
     fn listen(&self, table: &mut Table) {
         if let Some(listener) = &table.listener
             && table.is_paused
-            && table.connections.len() < self.site.connections
+            && table.newcomer.is_none()
         {
             let events = EventFlags::IN | EventFlags::ONESHOT;
             let data = EventData::new_u64(LISTENER);
@@ -171,7 +193,7 @@ impl Pool {
     /// Takes no more connections, and closes those that are idle; the others when they are through.
     fn stop(&self, worker: &mut Worker) {
         let mut table = self.table();
-        table.listener = None;
+        (table.listener, table.newcomer) = (None, None);
         table.end = Some(Instant::now() + self.site.timeouts.grace);
         let numbers: Vec<usize> = table.connections.iter().map(|(number, _)| number).collect();
         drop(table);
@@ -184,11 +206,11 @@ impl Pool {
         let mut table = self.table();
         if now >= table.next_check {
             table.next_check = now + self.check_every;
-            self.listen(&mut table);
             let late = |connection: &Connection<_>| connection.deadline(&self.site) <= now;
             let late = table.connections.iter().filter(|(_, c)| c.as_ref().is_some_and(late));
             let late: Vec<usize> = late.map(|(number, _)| number).collect();
             drop(table);
+            self.accept(worker);
             for number in late {
                 // It may have moved since.
                 self.go_on(number, worker, |connection, worker| {

@@ -1,17 +1,19 @@
 //! What the models do with sockets alike: listen, accept, wait for one of a few.
 
-use crate::{Timeouts, answer::Site};
+use crate::{Timeouts, answer::Site, log::report};
 use rustix::{
     event::{PollFd, Timespec, poll},
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, bind, listen as listen_on},
-    net::{socket_with, sockopt},
+    net::{RecvFlags, recv, socket_with, sockopt},
     process::{Resource, getrlimit, setrlimit},
 };
 use std::{
     io,
     net::{SocketAddr, TcpListener},
     os::fd::{AsFd, OwnedFd},
+    panic::resume_unwind,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -49,7 +51,8 @@ pub(crate) fn accept(listener: impl AsFd) -> Accepted {
         match acceptfrom_with(&listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok((socket, _)) => return Accepted::Connection(socket),
             Err(Errno::AGAIN) => return Accepted::None,
-            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+            Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                report("accept", &format!("cannot accept a connection: {error}"));
                 return Accepted::Later;
             }
             // The connection has ended before it began; see accept(2).
@@ -77,6 +80,47 @@ pub fn raise_descriptor_limit() -> usize {
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
     getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| most as usize)
+}
+
+/// Runs all of `work`, each in a thread of its own, but for the first, which runs in this one. If a thread cannot be started, that is reported, and the
+/// others do without it. Returns the sum of the results.
+pub(crate) fn run_in_threads<W>(work: Vec<W>) -> io::Result<usize>
+where
+    W: FnOnce() -> io::Result<usize> + Send,
+{
+    let count = work.len();
+    thread::scope(|s| {
+        let mut work = work.into_iter();
+        let first = work.next();
+        let mut threads = Vec::new();
+        for one in work {
+            match thread::Builder::new().spawn_scoped(s, one) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    let started = threads.len() + 1;
+                    let why = format!("only {started} of {count} threads can be started: {error}");
+                    report("thread", &why);
+                    break;
+                }
+            }
+        }
+        let first = first.map_or(Ok(0), |first| first());
+        let others = threads.into_iter().map(|t| t.join().unwrap_or_else(|e| resume_unwind(e)));
+        [first].into_iter().chain(others).sum()
+    })
+}
+
+/// How many connections a server with so many `workers` may have, so that it has descriptors for other things, too.
+pub fn most_connections(workers: usize) -> usize {
+    let most = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| most as usize);
+    // Standard streams, listener, event loops; and an eighth for the files that are being sent.
+    most.saturating_sub(24 + 3 * workers.min(most / 16) + most / 8).max(1)
+}
+
+/// Whether something can be read from `socket`.
+pub(crate) fn has_input(socket: impl AsFd) -> bool {
+    let peeked = recv(socket, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    matches!(peeked, Ok((_, 1..)))
 }
 
 /// How often to look for connections whose deadline has passed: often enough for the shortest one.

@@ -7,6 +7,8 @@ use crate::{
     Stop,
     answer::Site,
     connection::{Connection, Next, Worker},
+    log::report,
+    places::{Place, Places},
     socket::{Accepted, LATER, accept, wait},
 };
 use rustix::event::{PollFd, PollFlags};
@@ -14,7 +16,7 @@ use std::{
     io,
     net::TcpListener,
     os::fd::OwnedFd,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::Instant,
 };
@@ -27,34 +29,72 @@ pub(crate) fn serve(
     listener: TcpListener,
     site: &Arc<Site>,
     stop: &Arc<Stop>,
+    is_ready: impl FnOnce(),
 ) -> io::Result<usize> {
-    let live = Arc::new(Live::default());
+    // Where there is no thread for anybody there is no server.
+    let _ = thread::Builder::new().stack_size(STACK).spawn(|| {})?.join();
+    let places = Places::new(site.connections, site.rate);
+    is_ready();
     while !stop.is_stopped() {
-        live.wait_until(|count| count < site.connections || stop.is_stopped(), None);
         let mut fds = [PollFd::new(&listener, PollFlags::IN), PollFd::new(&**stop, PollFlags::IN)];
         wait(&mut fds, None)?;
         match accept(&listener) {
             Accepted::Connection(socket) => {
-                let (site, stop, live) = (Arc::clone(site), Arc::clone(stop), Arc::clone(&live));
-                let ticket = live.enter();
-                let run = move || {
-                    converse(socket, &mut Worker::new(&site), &stop);
-                    drop(ticket);
-                };
-                // No thread to be had: the connection is closed, as nobody would serve it.
-                let _ = thread::Builder::new().stack_size(STACK).spawn(run);
+                if let Some(place) = enter(socket, &places, stop) {
+                    start(place, &places, site, stop);
+                }
             }
             Accepted::None => {}
-            Accepted::Later => thread::sleep(LATER),
+            Accepted::Later => {
+                places.make_room();
+                places.wait_for_room(LATER);
+            }
         }
     }
     drop(listener);
-    Ok(live.wait_until(|count| count == 0, Some(Instant::now() + site.timeouts.grace)))
+    Ok(places.wait_for_all(Instant::now() + site.timeouts.grace))
+}
+
+/// A place for a new connection, as soon as there is one.
+fn enter(
+    mut socket: OwnedFd,
+    places: &Arc<Places<OwnedFd>>,
+    stop: &Stop,
+) -> Option<Place<OwnedFd>> {
+    while !stop.is_stopped() {
+        match places.enter(socket) {
+            Ok(place) => return Some(place),
+            Err(back) => socket = back,
+        }
+        places.wait_for_room(LATER);
+    }
+    None
+}
+
+/// Starts the thread of a new connection, as soon as there can be one.
+fn start(place: Place<OwnedFd>, places: &Places<OwnedFd>, site: &Arc<Site>, stop: &Arc<Stop>) {
+    // A closure that cannot be run is gone with all that it has: so the place is not among that.
+    let place = Arc::new(Mutex::new(Some(place)));
+    while !stop.is_stopped() {
+        let (place, site, stop) = (Arc::clone(&place), Arc::clone(site), Arc::clone(stop));
+        let run = move || {
+            let place = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+            place.into_iter().for_each(|place| converse(place, &mut Worker::new(&site), &stop));
+        };
+        match thread::Builder::new().stack_size(STACK).spawn(run) {
+            Ok(_) => return,
+            Err(error) => {
+                report("thread", &format!("cannot start a thread for a connection: {error}"));
+                places.make_room(); // the thread that serves it ends
+                places.wait_for_room(LATER);
+            }
+        }
+    }
 }
 
 // ANCHOR: converse
 /// All of one connection, by a thread that does nothing else meanwhile.
-pub(crate) fn converse(socket: OwnedFd, worker: &mut Worker, stop: &Stop) {
+fn converse(socket: Place<OwnedFd>, worker: &mut Worker, stop: &Stop) {
     let mut connection = Connection::new(socket);
     let mut next = connection.advance(worker);
     let mut watches_stop = true;
@@ -81,38 +121,3 @@ pub(crate) fn converse(socket: OwnedFd, worker: &mut Worker, stop: &Stop) {
     }
 }
 // ANCHOR_END: converse
-
-/// How many connections there are.
-#[derive(Debug, Default)]
-struct Live {
-    count: Mutex<usize>,
-    has_left: Condvar,
-}
-
-impl Live {
-    fn enter(self: &Arc<Live>) -> Ticket {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Ticket(Arc::clone(self))
-    }
-
-    /// Waits until `enough` is true of the count, or until `deadline`. Returns the count.
-    fn wait_until(&self, enough: impl Fn(usize) -> bool, deadline: Option<Instant>) -> usize {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        while !enough(*count) && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            // Not for ever: a signal that asks to stop wakes nobody here.
-            let waited = self.has_left.wait_timeout(count, LATER);
-            count = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *count
-    }
-}
-
-/// One of the connections counted; dropping it counts down.
-struct Ticket(Arc<Live>);
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.has_left.notify_one();
-    }
-}

@@ -215,22 +215,212 @@ fn redirects_are_followed_and_not_for_ever() {
     let there = elsewhere.url("/there");
     let server = Server::start(move |path| match path {
         "/moved" => answer("/three"),
-        "/three" => answer("/two"),
-        "/two" => answer(&there),
+        "/three" => answer("two?a=b#c"), // relative to this one
+        "/two?a=b" => Answer { status: "308 Permanent Redirect", ..answer(&there) },
         "/loop" => answer("/loop"),
-        "/file" => answer("file:///etc/passwd"),
-        _ => Answer::missing(),
+        "/ping" => answer("pong"),
+        "/pong" => answer("ping"),
+        "/empty" => answer(""),
+        "/nowhere" => Answer { headers: String::new(), ..answer("") },
+        "/port" => answer("http://localhost:99999/"),
+        "/latin" => answer("/\u{202e}"),
+        "/choice" => Answer { status: "300 Multiple Choices", ..answer("/two?a=b") },
+        "/same" => Answer { status: "304 Not Modified", ..answer("/two?a=b") },
+        path => match path.strip_prefix("/to/") {
+            Some(scheme) => answer(&format!("{scheme}:///etc/passwd")),
+            None => match path.strip_prefix("/js") {
+                Some(_) => answer("javascript:alert(1)"),
+                None => match path.strip_prefix("/hop/").and_then(|n| n.parse::<u32>().ok()) {
+                    Some(0) => Answer::page("good"),
+                    Some(n) => answer(&format!("/hop/{}", n - 1)),
+                    None => Answer::missing(),
+                },
+            },
+        },
     });
     let server = server.unwrap();
     for case in BOTH {
-        let (output, status) = run(case, &[server.url("/moved")]);
-        assert_eq!((status, fate(&output, &server.url("/moved")).as_str()), (Some(0), "4 bytes"));
+        for path in ["/moved", "/hop/10"] {
+            let (output, status) = run(case, &[server.url(path)]);
+            assert_eq!((status, fate(&output, &server.url(path)).as_str()), (Some(0), "4 bytes"));
+        }
     }
     let before = server.requests();
-    all_fail(&[], &[(server.url("/loop"), "redirected: too many redirects")]);
-    assert!(server.requests() - before <= 2 * 11);
-    let (output, status) = run("015_fetch_pages", &[server.url("/file")]);
-    assert!(status == Some(1) && output.contains("/file: failed: "), "{output}");
+    let many = "redirected: too many redirects";
+    let circles = ["/loop", "/ping", "/empty"].map(|path| (server.url(path), many));
+    all_fail(&[], &circles);
+    assert_eq!(server.requests() - before, 2 * 3 * 11);
+    let other =
+        |target: &str| format!("redirected: to {target:?}, which is neither http nor https");
+    let [file, ftp, js, data] =
+        ["file:///etc/passwd", "ftp://etc/passwd", "javascript:alert(1)", "data:///etc/passwd"]
+            .map(other);
+    all_fail(
+        &[],
+        &[
+            (server.url("/hop/11"), many),
+            (server.url("/to/file"), &file),
+            (server.url("/to/ftp"), &ftp),
+            (server.url("/to/data"), &data),
+            (server.url("/js"), &js),
+            (server.url("/nowhere"), "redirected: 302 Found without a location"),
+            (
+                server.url("/port"),
+                "redirected: to \"http://localhost:99999/\": invalid port number",
+            ),
+            (server.url("/latin"), "404 Not Found"), // percent-encoded, like each path
+            (server.url("/choice"), "300 Multiple Choices"),
+            (server.url("/same"), "304 Not Modified"),
+        ],
+    );
+    // What is not text in a header.
+    let bytes = self::server(|mut c| {
+        c.write_all(b"HTTP/1.1 302 Found\r\nlocation: /\xff\x9b\r\ncontent-length: 0\r\n\r\n")
+    });
+    all_fail(&[], &[(bytes, r#"redirected: to "/\xff\x9b", which is not UTF-8"#)]);
+}
+
+/// A server that keeps its connections, and does what `behave` says with each request: it is told the number of the
+/// connection, and of the request on it, both from 1. It closes the connection when that is `false`. The number of all requests.
+fn keeping(
+    behave: impl Fn(&TcpStream, usize, usize) -> std::io::Result<bool> + Send + Sync + 'static,
+) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (behave, all) = (Arc::new(behave), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&all);
+    thread::spawn(move || {
+        for (number, connection) in listener.incoming().flatten().enumerate() {
+            let (behave, count) = (Arc::clone(&behave), Arc::clone(&count));
+            thread::spawn(move || {
+                let mut reader = BufReader::new(connection.try_clone()?);
+                for request in 1.. {
+                    let mut line = String::new();
+                    while line != "\r\n" {
+                        line.clear();
+                        if reader.read_line(&mut line)? == 0 {
+                            return Ok(());
+                        }
+                    }
+                    count.fetch_add(1, SeqCst);
+                    if !behave(&connection, number + 1, request)? {
+                        break;
+                    }
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    (url, all)
+}
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood";
+
+/// Twenty pages of a server, one after the other or four at a time, are all fetched.
+fn all_arrive(url: &str) {
+    for at_once in ["1", "4"] {
+        let mut arguments = vec!["--at-once".to_owned(), at_once.into()];
+        arguments.extend((0..20).map(|n| format!("{url}{n}")));
+        let (output, status) = run("016_fetch_pool", &arguments);
+        assert_eq!(status, Some(0), "{output}");
+        assert!(output.contains("\n20 of 20 pages, 0 failed"), "{output}");
+    }
+}
+
+#[test]
+fn a_kept_connection_that_was_closed_is_no_failure() {
+    // Each connection is closed when its second request comes: as if the two had crossed on their way.
+    let (url, requests) = keeping(|mut c, _, request| {
+        if request == 1 {
+            c.write_all(ANSWER)?;
+        }
+        Ok(request == 1)
+    });
+    all_arrive(&url);
+    assert!((40..=80).contains(&requests.load(SeqCst)), "{requests:?}");
+    // The same by a reset, which is another error.
+    let (url, _) = keeping(|mut c, _, request| {
+        if request == 1 {
+            c.write_all(ANSWER)?;
+        } else {
+            rustix::net::sockopt::set_socket_linger(c, Some(Duration::ZERO))?;
+        }
+        Ok(request == 1)
+    });
+    all_arrive(&url);
+    // Right after each answer, so that some requests are on their way already; and at random.
+    let (url, _) = keeping(|mut c, _, _| c.write_all(ANSWER).map(|()| false));
+    all_arrive(&url);
+    let (url, _) = keeping(|mut c, connection, request| {
+        let goes_on = (connection * 7 + request * 5) % 3 > 0;
+        if request == 1 || goes_on {
+            c.write_all(ANSWER)?;
+        }
+        Ok(goes_on)
+    });
+    all_arrive(&url);
+    // On the way of redirects, too.
+    let (url, _) = keeping(|mut c, _, request| {
+        if request == 1 {
+            c.write_all(b"HTTP/1.1 302 Found\r\nlocation: /next\r\ncontent-length: 0\r\n\r\n")?;
+        }
+        Ok(request == 1)
+    });
+    all_fail(&[], &[(url, "redirected: too many redirects")]);
+}
+
+#[test]
+fn a_request_is_sent_once_more_only_if_a_kept_connection_was_closed() {
+    // The first connection serves one page; all others are closed without an answer.
+    let (url, requests) = keeping(|mut c, connection, request| {
+        if (connection, request) == (1, 1) {
+            c.write_all(ANSWER)?;
+        }
+        Ok((connection, request) == (1, 1))
+    });
+    let urls: Vec<_> = ["--at-once", "1"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain((0..3).map(|n| format!("{url}{n}")))
+        .collect();
+    let (output, status) = run("016_fetch_pool", &urls);
+    assert_eq!(status, Some(1), "{output}");
+    assert!(output.contains("\n1 of 3 pages, 2 failed"), "{output}");
+    // The first page; the second, and once more; the third, for which there was no kept connection.
+    assert_eq!(requests.load(SeqCst), 4, "{output}");
+    let closed = "failed: broken answer: connection closed before message completed";
+    assert_eq!([fate(&output, &urls[3]), fate(&output, &urls[4])], [closed; 2]);
+    // An answer that has begun is what there is.
+    let (url, requests) = keeping(|mut c, _, request| {
+        c.write_all(if request == 1 { ANSWER } else { &ANSWER[..ANSWER.len() - 1] })?;
+        Ok(request == 1)
+    });
+    let urls: Vec<_> = ["--at-once", "1"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain((0..2).map(|n| format!("{url}{n}")))
+        .collect();
+    let (output, _) = run("016_fetch_pool", &urls);
+    assert!(fate(&output, &urls[3]).starts_with("failed: broken answer: "), "{output}");
+    assert_eq!(requests.load(SeqCst), 2, "{output}");
+}
+
+#[test]
+fn urls_are_shown_and_not_obeyed() {
+    let good = good();
+    let url = good.url("/\u{1b}[2J\u{202e}\n中文");
+    let shown = good.url("/\\u{1b}[2J\\u{202e}\\n中文");
+    for case in BOTH {
+        let (output, status) = run(case, std::slice::from_ref(&url));
+        assert_eq!((status, fate(&output, &shown).as_str()), (Some(0), "4 bytes"), "{output}");
+        assert!(!output.contains(['\u{1b}', '\u{202e}']), "{output}");
+        use std::os::unix::ffi::OsStrExt;
+        let mut command = command::<&str>(case, &[]);
+        command.arg(std::ffi::OsStr::from_bytes(b"http://a/\xff"));
+        let outcome = checks::run::run(&mut command).unwrap();
+        assert_eq!(outcome.status.code(), Some(2));
+        assert!(outcome.stderr.contains(r#""http://a/\xff" is not UTF-8"#), "{}", outcome.stderr);
+    }
 }
 
 #[test]
@@ -315,14 +505,19 @@ fn what_is_no_page_is_told_so() {
         &[
             (missing.url("/"), "404 Not Found"),
             (broken.url("/"), "503 Service Unavailable"),
-            ("ftp://a/".into(), "no address of a page: \"ftp\" is neither http nor https"),
-            ("nonsense".into(), "no address of a page: relative URL without a base"),
+            ("ftp://a/".into(), "invalid URL: \"ftp\" is neither http nor https"),
+            ("nonsense".into(), "invalid URL: relative URL without a base"),
         ],
     );
 }
 
 /// A server with a certificate for `name`, made on the spot: its URL for localhost, and the certificate.
 fn tls_server(name: &str) -> (String, String) {
+    tls_server_with(name, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret".into())
+}
+
+/// The same with this answer.
+fn tls_server_with(name: &str, answer: String) -> (String, String) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = signing_key.serialize_der().try_into().unwrap();
@@ -342,7 +537,7 @@ fn tls_server(name: &str) -> (String, String) {
             let mut stream = rustls::StreamOwned::new(session, connection);
             read_request(&mut stream);
             // A client that does not trust us has hung up by now.
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret");
+            let _ = stream.write_all(answer.as_bytes());
             stream.conn.send_close_notify();
             let _ = stream.flush();
         }
@@ -365,6 +560,16 @@ fn tls_is_real() {
         let untrusted = "failed: cannot be reached: invalid peer certificate: UnknownIssuer";
         assert_eq!(fate(&output, &right), untrusted);
     }
+    // A page that was asked for over TLS does not come without.
+    let plain = good();
+    let moved = "HTTP/1.1 301 Moved Permanently\r\ncontent-length: 0\r\nlocation: ";
+    let (down, certificate) =
+        tls_server_with("localhost", format!("{moved}{}\r\n\r\n", plain.url("/")));
+    std::fs::write(&ca, certificate).unwrap();
+    let (output, _) = run("015_fetch_pages", &["--ca", ca.to_str().unwrap(), &down]);
+    let refused =
+        format!("failed: redirected: from https to {:?}, which is not encrypted", plain.url("/"));
+    assert_eq!((fate(&output, &down), plain.requests()), (refused, 0));
     // A server without TLS, asked for it.
     let plain = good().url("/").replace("http:", "https:");
     let (output, _) = run("015_fetch_pages", &["--timeout", "30", &plain]);
@@ -454,7 +659,12 @@ fn the_local_pages_need_no_proxy() {
 #[test]
 fn wrong_arguments_are_named() {
     for (arguments, status, named) in [
-        (&["--timeout", "-1"][..], 2, "--timeout -1"),
+        (&["--timeout", "-1"][..], 2, "--timeout \"-1\": expected seconds from 0.001 to 86400"),
+        (&["--timeout", "0"], 2, "--timeout \"0\": expected seconds"),
+        (&["--timeout", "nan"], 2, "--timeout \"nan\": expected seconds"),
+        (&["--timeout", "inf"], 2, "--timeout \"inf\": expected seconds"),
+        (&["--most", "18446744073709551615"], 2, "--most \"18446744073709551615\": expected"),
+        (&["--ca="], 2, "--ca \"\": expected a path"),
         (&["--timeout", "soon"], 2, "--timeout \"soon\""),
         (&["--most", "-1"], 2, "--most \"-1\""),
         (&["--colour"], 2, "unknown argument \"--colour\""),
@@ -467,8 +677,19 @@ fn wrong_arguments_are_named() {
             assert!(outcome.stderr.contains(named), "{}", outcome.stderr);
         }
     }
-    let (_, status) = run("016_fetch_pool", &["--at-once", "0"]);
-    assert_eq!(status, Some(2));
-    let (help, status) = run("016_fetch_pool", &["--help"]);
-    assert!(status == Some(0) && help.starts_with("Fetches web pages"));
+    for wrong in ["0", "-1", "10001", "18446744073709551616", "nan", ""] {
+        let outcome =
+            checks::run::run(&mut command("016_fetch_pool", &["--at-once", wrong])).unwrap();
+        let said = format!("--at-once {wrong:?}: expected a whole number from 1 to 10000");
+        assert!(
+            outcome.status.code() == Some(2) && outcome.stderr.contains(&said),
+            "{}",
+            outcome.stderr
+        );
+    }
+    for case in BOTH {
+        let (help, status) = run(case, &["--help"]);
+        assert!(status == Some(0) && help.starts_with("Fetches web pages"));
+        assert_eq!(run(case, &["--version"]), (format!("{case} 0.1.0\n"), Some(0)));
+    }
 }

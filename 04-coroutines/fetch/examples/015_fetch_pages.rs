@@ -22,7 +22,7 @@
 use fetch::{Answer, Client, Options, Server};
 use std::{error::Error, pin::pin, process::ExitCode, time::Instant};
 use tokio::{signal, task::JoinSet};
-use util::{args::Args, tick, timeline};
+use util::{args::Args, text::visible, tick, timeline};
 
 fn main() -> ExitCode {
     let _output = util::output::start();
@@ -32,10 +32,11 @@ fn main() -> ExitCode {
 
 fn start() -> Result<ExitCode, Box<dyn Error>> {
     let mut args = Args::new(format!(
-        "Fetches web pages at once, and says how each one ended.\n\n\
-        Usage: 015_fetch_pages [OPTIONS] [URL…]\n\n{}\n\n\
-        Without a URL: five pages of a server of its own. Ctrl-C ends with what has come.",
-        fetch::OPTIONS_HELP
+        "Fetches web pages at the same time, and prints the result of each.\n\n\
+        Usage: 015_fetch_pages [OPTIONS] [URL]...\n\nOptions:\n{}\n\n\
+        Without a URL, five pages of a local server are fetched. Ctrl-C ends with the pages that have arrived.\n{}",
+        fetch::OPTIONS_HELP,
+        fetch::PAGES_HELP
     ));
     let mut options = Options::take(&mut args);
     let mut urls = fetch::urls(args);
@@ -63,7 +64,7 @@ async fn fetch_all(client: Client, urls: Vec<String>) -> ExitCode {
     for url in urls {
         let client = client.clone();
         tasks.spawn(async move {
-            let _span = timeline::row(&url).span("fetch");
+            let _span = timeline::row(visible(&url)).span("fetch");
             let result = client.get(&url).await;
             (url, result)
         });
@@ -80,7 +81,7 @@ async fn fetch_all(client: Client, urls: Vec<String>) -> ExitCode {
         };
         let Some(ended) = ended else { break };
         let (url, result) = ended.expect("a task does not panic");
-        let ms = started.elapsed().as_millis();
+        let (url, ms) = (visible(&url), started.elapsed().as_millis());
         match result {
             Ok(page) => {
                 fetched += 1;

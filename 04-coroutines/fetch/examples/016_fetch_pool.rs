@@ -29,13 +29,12 @@ use fetch::{Answer, Client, Failure, Options, Server};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     error::Error,
-    num::NonZeroUsize,
     pin::pin,
     process::ExitCode,
     time::{Duration, Instant},
 };
 use tokio::{signal, task::JoinSet};
-use util::{args::Args, tick, timeline};
+use util::{args::Args, eprintln, text::visible, tick, timeline};
 
 /// How large each page is, or why there is none. `None`: interrupted before it came.
 type Results = Vec<Option<Result<usize, Failure>>>;
@@ -48,13 +47,14 @@ fn main() -> ExitCode {
 
 fn start() -> Result<ExitCode, Box<dyn Error>> {
     let mut args = Args::new(format!(
-        "Fetches web pages, a few at a time, and says in the order asked how each one ended.\n\n\
-        Usage: 016_fetch_pool [--at-once N] [OPTIONS] [URL…]\n\n  \
-        --at-once N        the most pages that are on their way at once (8)\n{}\n\n\
-        Without a URL: twelve pages of a server of its own. Ctrl-C ends with what has come.",
-        fetch::OPTIONS_HELP
+        "Fetches web pages, a few at a time, and prints the results in the order of the URLs.\n\n\
+        Usage: 016_fetch_pool [OPTIONS] [URL]...\n\nOptions:\n  \
+        --at-once <N>        number of concurrent requests, 1 to 10000 [default: 8]\n{}\n\n\
+        Without a URL, twelve pages of a local server are fetched. Ctrl-C ends with the pages that have arrived.\n{}",
+        fetch::OPTIONS_HELP,
+        fetch::PAGES_HELP
     ));
-    let at_once = args.value::<NonZeroUsize>("--at-once").map_or(8, NonZeroUsize::get);
+    let at_once = args.number("--at-once", 1..=10_000_usize).unwrap_or(8);
     let mut options = Options::take(&mut args);
     let mut urls = fetch::urls(args);
     let server = Server::start(local_page)?;
@@ -68,6 +68,7 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
     let client = Client::new(&options)?;
     let (results, interrupted) = fetch::run(fetch_all(client, &urls, at_once))?;
     for (url, result) in urls.iter().zip(&results) {
+        let url = visible(url);
         match result {
             Some(Ok(bytes)) => println!("{url}: {bytes} bytes"),
             Some(Err(failure)) => println!("{url}: failed: {failure}"),
@@ -108,7 +109,7 @@ async fn fetch_all(client: Client, urls: &[String], at_once: usize) -> (Results,
         {
             let client = client.clone();
             tasks.spawn(async move {
-                let _span = timeline::row(&url).span("fetch");
+                let _span = timeline::row(visible(&url)).span("fetch");
                 (place, client.get(&url).await.map(|page| page.body.len()))
             });
         }

@@ -7,37 +7,46 @@ mod local;
 pub use client::{Client, Failure, Options, Page};
 pub use local::{Answer, Server};
 
-use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
-use util::args::Args;
+use std::{error::Error, process::ExitCode};
+use util::{args::Args, eprintln, text::visible};
 
 /// The exit status after Ctrl-C, as shells give it to a program that SIGINT ended: 128 + 2.
 pub const INTERRUPTED: u8 = 130;
 
-/// What `--help` says about the flags of [`Options::take`].
+/// What `--help` says about the flags of [`Options::take`], and those that every program has.
 pub const OPTIONS_HELP: &str = "  \
-  --timeout SECONDS  the longest a page may take, from the name's look-up to the last byte (30)
-  --most BYTES       the largest page that is taken (10485760)
-  --ca FILE          trust the certificates in this PEM file, besides the system's";
+  --timeout <SECONDS>  time for a page, from the name's look-up to the last byte, 0.001 to 86400 [default: 30]
+  --most <BYTES>       size of the largest page that is accepted, up to 1099511627776 [default: 10485760]
+  --ca <FILE>          PEM file with certificates to trust besides the system's
+  -h, --help           print this help
+  -V, --version        print the version";
+
+/// What `--help` says about redirects and about what is printed.
+pub const PAGES_HELP: &str = "\
+Up to 10 redirects are followed, but none to another scheme than http and https, and none from https to http. A request on a
+kept connection that the server has closed is sent once more. In what is printed, characters that could mislead a
+reader are escaped.";
 
 impl Options {
-    /// Takes the flags that [`OPTIONS_HELP`] tells of. Ends the program if one of them makes no sense.
+    /// Takes the flags that [`OPTIONS_HELP`] tells of. Ends the program if one of them is invalid.
     pub fn take(args: &mut Args) -> Options {
         let mut options = Options::default();
-        if let Some(seconds) = args.value::<f64>("--timeout") {
-            match Duration::try_from_secs_f64(seconds) {
-                Ok(timeout) if !timeout.is_zero() => options.timeout = timeout,
-                _ => args.refuse(&format!("--timeout {seconds}: give seconds, more than none")),
-            }
-        }
-        options.most = args.value("--most").unwrap_or(options.most);
-        options.ca = args.value::<PathBuf>("--ca");
+        options.timeout = args.seconds("--timeout", 0.001..=86_400.0).unwrap_or(options.timeout);
+        options.most = args.number("--most", 0..=1 << 40).unwrap_or(options.most);
+        options.ca = args.path("--ca");
         options
     }
 }
 
-/// Takes the URLs, which are all that is left of `args`. Ends the program if a flag is left.
+/// Takes the URLs, which are all that is left of `args`. Ends the program if a flag is left, or one is not UTF-8.
 pub fn urls(mut args: Args) -> Vec<String> {
-    let urls = args.operands().into_iter().map(|url| url.to_string_lossy().into_owned()).collect();
+    let mut urls = Vec::new();
+    for url in args.operands() {
+        match url.into_string() {
+            Ok(url) => urls.push(url),
+            Err(url) => args.refuse(&format!("{:?} is not UTF-8: expected a URL", visible(&url))),
+        }
+    }
     args.finish();
     urls
 }

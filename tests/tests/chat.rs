@@ -21,8 +21,12 @@ struct Chat {
 
 impl Chat {
     fn start(name: &str, peer: Option<SocketAddr>) -> Chat {
+        Chat::start_at(name, "127.0.0.1:0", peer)
+    }
+
+    fn start_at(name: &str, listen: &str, peer: Option<SocketAddr>) -> Chat {
         let mut command = Command::new(checks::program("014_udp_chat"));
-        command.args(["--listen", "127.0.0.1:0", "--name", name]);
+        command.args(["--listen", listen, "--name", name]);
         if let Some(peer) = peer {
             command.args(["--peer", &peer.to_string()]);
         }
@@ -33,7 +37,8 @@ impl Chat {
             stdout.lines().map_while(Result::ok).for_each(|l| _ = line.send(l));
         });
         let greeting = screen.recv_timeout(DEADLINE).unwrap();
-        let address = greeting.split([' ', ';']).nth(2).unwrap().parse().unwrap();
+        let address = greeting.split([' ', ';']).nth(2).unwrap();
+        let address = address.replace("[::]", "[::1]").parse().unwrap();
         let keyboard = process.stdin.take();
         Chat { process, keyboard, screen, address }
     }
@@ -102,7 +107,7 @@ fn what_cannot_be_sent_is_said_and_the_chat_goes_on() {
     bob.types(b"\xff\xfe");
     bob.shows("(not sent: that line is not UTF-8)");
     bob.types("长".repeat(500).as_bytes());
-    let most = 1200 - "1\nBob 鲍勃\n".len();
+    let most = 1200 - "1 0123456789abcdef\nBob 鲍勃\n".len();
     bob.shows(&format!("(not sent: 1500 bytes are too long, {most} are the most)"));
     bob.types("x".repeat(most).as_bytes());
     ann.shows(&format!("Bob 鲍勃: {}", "x".repeat(most)));
@@ -117,24 +122,171 @@ fn what_arrives_wrong_is_said_and_the_chat_goes_on() {
     let mallory = UdpSocket::bind("127.0.0.1:0").unwrap();
     let from = mallory.local_addr().unwrap();
     let send = |bytes: &[u8]| _ = mallory.send_to(bytes, ann.address).unwrap();
-    for (bytes, length) in
-        [(&b"\xff\xff"[..], 2), (b"", 0), (b"no number", 9), (b"0\nM\nx", 5), (b"1\nM", 3)]
-    {
+    let long_name = ["1\n", &"M".repeat(41), "\nx"].concat();
+    for (bytes, length) in [
+        (&b"\xff\xff"[..], 2),
+        (b"", 0),
+        (b"no number", 9),
+        (b"0\nM\nx", 5),
+        (b"-1\nM\nx", 6),
+        (b"18446744073709551616\nM\nx", 24),
+        (b"1\nM", 3),
+        (b"1\n\nx", 4),
+        (b"1\n(3 from M did not arrive)\nx", 29), // a name that looks like this program's own words
+        (long_name.as_bytes(), 45),
+    ] {
         send(bytes);
         ann.shows(&format!("({length} bytes from {from} are no message)"));
     }
-    send(b"1\nM\none");
+    send(b"1 a\nM\none");
     ann.shows("M: one");
-    send(b"1\nM\none"); // doubled: shown once
-    send(b"4\nM\nfour"); // 2 and 3 were lost
+    send(b"1 a\nM\none"); // a duplicate: shown once
+    send(b"4 a\nM\nfour"); // 2 and 3 are missing
     ann.shows("(2 from M did not arrive)");
     ann.shows("M: four");
-    send(b"1\nM\nback"); // M has started again
+    send(b"1 a\nM\none"); // a late duplicate
+    send(b"3 a\nM\nthree");
+    ann.shows("(late) M: three");
+    send(b"3 a\nM\nthree");
+    send(b"1 b\nM\nback"); // M has started again
     ann.shows("M: back");
-    send("2\nM\x1b[2J\n\x07a\tb\u{9b}c".as_bytes()); // nothing that a terminal would obey
-    ann.shows("M\u{fffd}[2J: \u{fffd}a\u{fffd}b\u{fffd}c");
-    send(&[b"3\nM\n", "y".repeat(60_000).as_bytes()].concat()); // whole, however long
+    // Nothing that a terminal would obey, nothing that reorders a line or ends it.
+    send("2 b\nM\x1b[2J\n\x07a\tb\u{9b}c\nd\u{2028}\u{202e}e\\".as_bytes());
+    ann.shows(r"M\u{1b}[2J: \u{7}a\tb\u{9b}c\nd\u{2028}\u{202e}e\\");
+    send(&[b"3 b\nM\n", "y".repeat(60_000).as_bytes()].concat()); // whole, however long
     ann.shows(&format!("M: {}", "y".repeat(60_000)));
+}
+
+#[test]
+fn no_number_makes_it_deaf() {
+    let ann = Chat::start("Ann", None);
+    let mallory = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let send = |bytes: &[u8]| _ = mallory.send_to(bytes, ann.address).unwrap();
+    send(b"18446744073709551615\nM\nlast");
+    ann.shows("(18446744073709551614 from M did not arrive)");
+    ann.shows("M: last");
+    send(b"18446744073709551615\nM\nlast");
+    send(b"1\nM\nfirst");
+    ann.shows("(late) M: first");
+    send(b"18446744073709551614\nM\nbefore");
+    ann.shows("(late) M: before");
+    send(b"18446744073709551615 s\nM\nlast");
+    ann.shows("(18446744073709551614 from M did not arrive)");
+    ann.shows("M: last");
+    send(b"1 t\nM\nagain");
+    ann.shows("M: again");
+}
+
+#[test]
+fn a_peer_that_starts_again_is_heard() {
+    let mut ann = Chat::start("Ann", None);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    drop(socket);
+    for before in 0..3 {
+        // The same address each time, and the same first message.
+        let mut bob = Chat::start_at("Bob", &address.to_string(), Some(ann.address));
+        bob.types(b"hello");
+        ann.shows("Bob: hello");
+        ann.types(b"and you?");
+        if before > 0 {
+            bob.shows(&format!("({before} from Ann did not arrive)")); // not at this Bob's
+        }
+        bob.shows("Ann: and you?");
+        bob.types(b"/quit");
+        assert!(bob.ends().success());
+    }
+}
+
+#[test]
+fn only_the_peer_is_heard() {
+    let bob = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let ann = Chat::start("Ann", Some(bob.local_addr().unwrap()));
+    let mallory = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let from = mallory.local_addr().unwrap();
+    let dropped =
+        |n: u32| format!("({n} dropped that did not come from the peer, the last one from {from})");
+    for n in 1..=5 {
+        mallory.send_to(b"1 s\nBob\nit is me", ann.address).unwrap();
+        if n != 3 && n != 5 {
+            ann.shows(&dropped(n));
+        }
+    }
+    bob.send_to(b"1 s\nBob\nhello", ann.address).unwrap();
+    ann.shows("Bob: hello");
+    for n in 6..=8 {
+        mallory.send_to(if n == 6 { b"\xff" } else { b"2" }, ann.address).unwrap();
+    }
+    ann.shows(&dropped(8));
+    // Without --peer, whoever writes a message first is the peer from then on.
+    let cid = Chat::start("Cid", None);
+    mallory.send_to(b"not a message", cid.address).unwrap();
+    cid.shows(&format!("(13 bytes from {from} are no message)"));
+    bob.send_to(b"1 s\nBob\nhello", cid.address).unwrap();
+    cid.shows("Bob: hello");
+    mallory.send_to(b"2 s\nBob\nit is me", cid.address).unwrap();
+    cid.shows(&dropped(1));
+}
+
+#[test]
+fn many_senders_take_no_memory() {
+    let bob = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let ann = Chat::start("Ann", Some(bob.local_addr().unwrap()));
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", ann.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let says = |n: u64, session: u64| {
+        bob.send_to(format!("{n} {session}\nBob\n{n}").as_bytes(), ann.address).unwrap();
+        ann.shows(&format!("Bob: {n}"));
+    };
+    says(1, 0);
+    let before = resident();
+    // Other addresses, other sessions, other names.
+    for round in 1..200 {
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for n in 0..10 {
+            let text = format!("{n} {round}\n{n}{round}\nx");
+            stranger.send_to(text.as_bytes(), ann.address).unwrap();
+        }
+        bob.send_to(format!("1 {round}\nBob\n1").as_bytes(), ann.address).unwrap();
+        while ann.screen.recv_timeout(DEADLINE).unwrap() != "Bob: 1" {}
+    }
+    let after = resident();
+    assert!(after < before + 1024, "{before} KiB, {after} KiB");
+}
+
+#[test]
+fn ipv6_is_an_address_like_any_other() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        eprintln!("SKIPPED: no IPv6 on this machine");
+        return;
+    }
+    let ann = Chat::start_at("Ann", "[::1]:0", None);
+    let mut bob = Chat::start_at("Bob", "[::1]:0", Some(ann.address));
+    bob.types(b"hello");
+    ann.shows("Bob: hello");
+    // One that listens to all addresses talks to IPv4, too.
+    let cid = Chat::start_at("Cid", "127.0.0.1:0", None);
+    let mut all = Chat::start_at("All", "[::]:0", Some(cid.address));
+    all.types(b"hello");
+    cid.shows("All: hello");
+    let mut cid = cid;
+    cid.types(b"hello to you");
+    all.shows("Cid: hello to you");
+}
+
+#[test]
+fn a_line_that_never_ends_takes_no_memory() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 300000; (head -c 200000000 /dev/zero; echo; echo /quit) | \"$0\" --listen 127.0.0.1:0"]);
+    let output = command.arg(checks::program("014_udp_chat")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout)
+            .contains("(not sent: 200000000 bytes are too long, ")
+    );
 }
 
 #[test]
@@ -146,6 +298,8 @@ fn wrong_arguments_are_named() {
         ("--peer [::1]:7890", "no address that 127.0.0.1:7890 can reach"),
         ("--name", "--name needs a value"),
         ("--name=", "--name needs 1 to 40 bytes"),
+        ("--name (x", "--name needs 1 to 40 bytes"),
+        ("--peer \u{202e}:1", r#"--peer "\u{202e}:1""#),
         ("--colour", "unknown argument \"--colour\""),
     ] {
         let output = run(arguments);
@@ -155,6 +309,7 @@ fn wrong_arguments_are_named() {
     }
     let help = run("--help");
     assert!(help.status.success() && help.stdout.starts_with(b"A chat over UDP"));
+    assert_eq!(run("--version").stdout, b"014_udp_chat 0.1.0\n");
 }
 
 #[test]

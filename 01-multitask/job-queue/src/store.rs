@@ -7,12 +7,13 @@ use std::{
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use util::text::visible;
 
 /// What a store or the library said; it is only ever shown.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where a queue is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Place {
     /// A file, for workers on one machine. Not on a network file system: SQLite's locks do not hold there.
     Sqlite(PathBuf),
@@ -20,16 +21,30 @@ pub enum Place {
     Redis(String),
 }
 
+/// The file, or the server's address without any credentials.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Sqlite(file) => write!(f, "{}", file.display()),
-            Place::Redis(url) => {
-                let address = url.split_once("://").map_or(url.as_str(), |(_, address)| address);
-                // What stands before the `@` is a password.
-                write!(f, "Redis at {}", address.rsplit('@').next().unwrap_or_default())
-            }
+            Place::Sqlite(file) => write!(f, "{}", visible(file)),
+            Place::Redis(url) => match ::redis::Client::open(url.as_str()) {
+                Ok(client) => {
+                    let about = client.get_connection_info();
+                    write!(f, "Redis at {}", visible(&about.addr().to_string()))?;
+                    match about.redis_settings().db() {
+                        0 => Ok(()),
+                        database => write!(f, "/{database}"),
+                    }
+                }
+                // A password can stand anywhere in it.
+                Err(_) => f.write_str("the Redis URL"),
+            },
         }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Place({self})")
     }
 }
 
@@ -58,8 +73,10 @@ pub enum State {
 /// A job in the store.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What is to be done.
-    pub job: Job,
+    /// The job's name in the store.
+    pub id: Vec<u8>,
+    /// What is to be done, or the reason why the job cannot be decoded.
+    pub job: Result<Job, String>,
     /// How far it is.
     pub state: State,
     /// How often it was begun, as far as the store knows.
@@ -82,40 +99,65 @@ macro_rules! either {
 pub(crate) use either;
 
 impl Store {
-    /// Opens the queue called `queue` at `place`. A file that is not there is made if `create` says so.
+    /// Opens the queue called `queue` at `place`, to add jobs or to work. A file that does not exist is created.
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened or is none of ours, or the server does not answer within seconds.
-    pub async fn open(place: &Place, queue: &str, create: bool) -> Result<Store, Error> {
+    /// If the file cannot be opened or belongs to another program, or the server does not answer within seconds.
+    pub async fn open(place: &Place, queue: &str) -> Result<Store, Error> {
         match place {
-            Place::Sqlite(file) => Ok(Store::Sqlite(Sqlite::open(file, queue, create).await?)),
+            Place::Sqlite(file) => Ok(Store::Sqlite(Sqlite::open(file, queue).await?)),
             Place::Redis(url) => Ok(Store::Redis(Redis::open(url, queue).await?)),
         }
     }
 
-    /// Puts `jobs` in. A job whose key the store has seen before stays out: so it does no harm
-    /// to call this again after an error, when nobody knows how far it came.
+    /// Opens it to list its jobs. Nothing in a file is changed.
     ///
     /// # Errors
     ///
-    /// What the store said. Some of the jobs may be in it.
-    pub async fn push(&self, jobs: &[Job]) -> Result<(), Error> {
-        for jobs in jobs.chunks(BATCH) {
-            either!(self, store => store.push(jobs).await?);
+    /// As [`Store::open`], and if there is no such file.
+    pub async fn open_to_list(place: &Place, queue: &str) -> Result<Store, Error> {
+        match place {
+            Place::Sqlite(file) => Ok(Store::Sqlite(Sqlite::open_to_list(file, queue).await?)),
+            Place::Redis(_) => Store::open(place, queue).await,
         }
-        Ok(())
     }
 
-    /// All jobs that were ever put in, by file.
+    /// Adds `jobs` and returns how many of them are new. A job whose key the store has seen before is not added again, so
+    /// this is idempotent: call it again after an error, when it is unknown which jobs were added.
     ///
     /// # Errors
     ///
-    /// What the store said, or that one of its jobs cannot be read.
+    /// What the store reported. Some of the jobs may have been added.
+    pub async fn push(&self, jobs: &[Job]) -> Result<usize, Error> {
+        let mut new = 0;
+        for jobs in jobs.chunks(BATCH) {
+            new += either!(self, store => store.push(jobs).await?);
+        }
+        Ok(new)
+    }
+
+    /// All jobs that were ever added, by file; behind them those that cannot be decoded.
+    ///
+    /// # Errors
+    ///
+    /// What the store reported.
     pub async fn entries(&self) -> Result<Vec<Entry>, Error> {
         let mut entries = either!(self, store => store.entries().await?);
-        entries.sort_by(|a, b| a.job.file.cmp(&b.job.file).then_with(|| a.job.key.cmp(&b.job.key)));
+        entries.sort_by(|a, b| {
+            let place = |entry: &Entry| entry.job.is_err();
+            let file = |entry: &Entry| entry.job.as_ref().ok().map(|job| job.file.clone());
+            place(a)
+                .cmp(&place(b))
+                .then_with(|| file(a).cmp(&file(b)))
+                .then_with(|| a.id.cmp(&b.id))
+        });
         Ok(entries)
+    }
+
+    /// Jobs that should be due are.
+    pub(crate) async fn promote(&self) -> Result<(), Error> {
+        either!(self, store => store.promote().await)
     }
 
     /// Run number `run` of job `id` begins. That a job was begun is to be known even if
@@ -140,9 +182,15 @@ impl Store {
         either!(self, store => store.beat(name).await)
     }
 
-    /// The worker called `name` is gone for good; what it still holds is for others, at once.
-    pub(crate) async fn give_back(&self, name: &str) -> Result<(), Error> {
-        either!(self, store => store.give_back(name).await)
+    /// The worker called `name` has ended for good. Jobs that it holds are for others, at once. If it
+    /// `failed`, a job that the library cannot read may be what ended it: such jobs are set aside as failed and returned,
+    /// each with the reason.
+    pub(crate) async fn give_back(
+        &self,
+        name: &str,
+        failed: bool,
+    ) -> Result<Vec<(Vec<u8>, String)>, Error> {
+        either!(self, store => store.give_back(name, failed).await)
     }
 }
 
@@ -151,20 +199,74 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
+/// A job is retried at most [`crate::MOST_RUNS`] seconds after it has failed. One whose time is later than this
+/// many seconds from now was stored before the clock was set back: its time has come.
+pub(crate) const LATEST: u64 = 60;
+
 /// Jobs as the library wants them.
 pub(crate) fn tasks(jobs: &[Job]) -> Result<Vec<Task<Vec<u8>>>, Error> {
     let task = |job: &Job| {
         let bytes = serde_json::to_vec(job)?;
-        Ok(TaskBuilder::new(bytes).idempotency_key(&job.key).build())
+        Ok(TaskBuilder::new(bytes).idempotency_key(&job.key).run_at_timestamp(0).build())
     };
     jobs.iter().map(task).collect()
 }
 
 /// A job's result as the library stores it: `{"Ok": …}` or `{"Err": …}`.
-pub(crate) fn result(stored: Option<&str>) -> Result<Option<Result<String, String>>, Error> {
-    let Some(stored) = stored.filter(|stored| !stored.is_empty()) else { return Ok(None) };
-    let result: Result<String, String> = serde_json::from_str(stored)?;
+pub(crate) fn result(stored: Option<&[u8]>) -> Option<Result<String, String>> {
+    let stored = stored.filter(|stored| !stored.is_empty())?;
+    let result: Result<String, String> = serde_json::from_slice(stored)
+        .unwrap_or_else(|error| Err(format!("its result cannot be decoded: {error}")));
     let plain =
         |reason: String| reason.strip_prefix("AbortError: ").map(str::to_owned).unwrap_or(reason);
-    Ok(Some(result.map_err(plain)))
+    Some(result.map_err(plain))
+}
+
+/// The result of a job that failed for this reason, as the library stores it.
+pub(crate) fn failure(reason: &str) -> String {
+    serde_json::json!({ "Err": reason }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_never_shown() {
+        for (url, shown) in [
+            ("redis://127.0.0.1:1", "Redis at 127.0.0.1:1"),
+            ("redis://u:SECRET@h:7/3", "Redis at h:7/3"),
+            ("redis://:SECRET%40%2F@h:7", "Redis at h:7"),
+            ("redis://SECRET@h", "Redis at h:6379"),
+            ("redis://u:SE@CRET@h:7", "Redis at h:7"),
+            ("redis://h:7?pass=SECRET", "Redis at h:7"),
+            ("redis://h:7/3?pass=SECRET@SECRET", "Redis at h:7/3"),
+            ("redis+unix:///run/r.sock?user=u&pass=SECRET", "Redis at /run/r.sock"),
+            ("unix:///run/r.sock?pass=SECRET&db=2", "Redis at /run/r.sock/2"),
+            // Not URLs: an unescaped slash, question mark or hash in a password, no scheme, another scheme.
+            ("redis://u:SE/CRET@h:7", "the Redis URL"),
+            ("redis://u:SE?CRET@h:7", "the Redis URL"),
+            ("redis://u:SE#CRET@h:7", "the Redis URL"),
+            ("u:SECRET@h:7", "the Redis URL"),
+            ("http://u:SECRET@h:7", "the Redis URL"),
+            ("redis://h:7/SECRET", "the Redis URL"),
+            ("", "the Redis URL"),
+        ] {
+            let place = Place::Redis(url.into());
+            assert_eq!(place.to_string(), shown, "{url}");
+            assert_eq!(format!("{place:?}"), format!("Place({shown})"));
+        }
+    }
+
+    #[test]
+    fn a_result_that_cannot_be_decoded_is_a_failure() {
+        assert_eq!(result(None), None);
+        assert_eq!(result(Some(br#"{"Ok":"a"}"#)), Some(Ok("a".into())));
+        assert_eq!(result(Some(failure("b\n\"").as_bytes())), Some(Err("b\n\"".into())));
+        for stored in [&b"\xff"[..], b"{}", br#"{"Ok":7}"#] {
+            assert!(
+                matches!(result(Some(stored)), Some(Err(reason)) if reason.starts_with("its result"))
+            );
+        }
+    }
 }

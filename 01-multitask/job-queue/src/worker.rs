@@ -1,13 +1,13 @@
 //! A worker: it takes jobs from a store and runs them.
 
-use crate::{Error, Job, Store, store::either};
+use crate::{Error, Job, Store, job::Undecoded, store::either};
 use apalis::prelude::{
     AbortError, Attempt, BackendExt, BoxDynError, Data, TaskId, WorkerBuilder, WorkerBuilderExt,
 };
 use std::{
     any::Any,
     hash::{BuildHasher, Hasher, RandomState},
-    io,
+    io::{self, Write},
     sync::Arc,
     time::Duration,
 };
@@ -16,6 +16,7 @@ use tokio::{
     task::{JoinError, spawn_blocking},
     time::{sleep, timeout},
 };
+use util::text::{visible, visible_bytes};
 
 /// How often a worker with nothing to do asks for a job.
 const ASK: Duration = Duration::from_millis(200);
@@ -50,6 +51,7 @@ type Work = Arc<dyn Fn(&Job, u32) -> Result<String, String> + Send + Sync>;
 #[derive(Clone)]
 struct Context {
     store: Store,
+    worker: String,
     work: Work,
     runs: u32,
     /// Each job in hand holds it for reading.
@@ -74,16 +76,25 @@ where
         // do: in containers it is often 1. These 64 bits are random.
         let name = format!("{}:{:016x}", settings.name, RandomState::new().build_hasher().finish());
         let mut trouble = live(store, settings, &name, Arc::clone(&work), stop.clone()).await.err();
+        let failed = trouble.is_some();
         // What it still holds is given back before there is a next life: nobody else would know, unless by its silence.
         loop {
             if let Some(error) =
                 trouble.map(|error| error.to_string()).filter(|error| *error != said)
             {
-                eprintln!("{}: {error}; trying again", settings.name);
+                complain(&settings.name, &format!("{}; trying again", visible(&error)));
                 said = error;
             }
-            let given_back = timeout(settings.dead_after, store.give_back(&name)).await;
-            trouble = given_back.unwrap_or_else(|_| Err("no answer".into())).err();
+            let given_back = timeout(settings.dead_after, store.give_back(&name, failed)).await;
+            trouble = match given_back.unwrap_or_else(|_| Err("no answer".into())) {
+                Ok(aside) => {
+                    for (id, reason) in aside {
+                        set_aside(&settings.name, &id, &reason);
+                    }
+                    None
+                }
+                Err(error) => Some(error),
+            };
             if trouble.is_none() || *stop.borrow() {
                 break;
             }
@@ -91,15 +102,24 @@ where
         }
         if *stop.borrow() {
             if let Some(error) = trouble {
-                eprintln!(
-                    "{}: {error}; others find its jobs in {:?}",
-                    settings.name, settings.dead_after
-                );
+                let error = visible(&error.to_string()).to_string();
+                let when = settings.dead_after;
+                complain(&settings.name, &format!("{error}; others find its jobs in {when:?}"));
             }
             break;
         }
         _ = timeout(PAUSE, stop.wait_for(|stop| *stop)).await;
     }
+}
+
+/// Prints a line on standard error. That nobody reads it is not a reason to stop working.
+fn complain(worker: &str, what: &str) {
+    _ = writeln!(io::stderr(), "{}: {what}", visible(worker));
+}
+
+fn set_aside(worker: &str, id: &[u8], reason: &str) {
+    let (id, reason) = (visible_bytes(id), visible(reason));
+    complain(worker, &format!("job {id} {reason}; it is set aside as failed"));
 }
 
 /// From the first job to `stop`, or to the first error of the store.
@@ -110,12 +130,15 @@ async fn live(
     work: Work,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
-    if let Store::Redis(redis) = store {
-        redis.promote().await?;
-    }
+    store.promote().await?;
     let in_hand = Arc::default();
-    let context =
-        Context { store: store.clone(), work, runs: settings.runs, in_hand: Arc::clone(&in_hand) };
+    let context = Context {
+        store: store.clone(),
+        worker: settings.name.clone(),
+        work,
+        runs: settings.runs,
+        in_hand: Arc::clone(&in_hand),
+    };
     let every = settings.dead_after / BEATS;
     let stopped = async move {
         _ = stop.wait_for(|stop| *stop).await; // an error: nobody is left to say it
@@ -132,8 +155,9 @@ async fn live(
         // apalis: more than one job at a time, and those behind the first wait for it while others idle; and no heart beats.
         let worked = either!(store, store => {
             let config = store.config().batch_size(1).heartbeat_interval(every);
+            let storage = store.storage(config.missed_heartbeats(BEATS as usize));
             WorkerBuilder::new(name)
-                .backend(store.storage(config.missed_heartbeats(BEATS as usize)).poll_with_interval(ASK))
+                .backend(storage.with_codec(Undecoded).poll_with_interval(ASK))
                 .concurrency(settings.jobs)
                 .data(context)
                 .build(run)
@@ -152,13 +176,21 @@ async fn live(
 
 /// One run of one job, around the function that does it.
 async fn run(
-    job: Job,
+    stored: Vec<u8>,
     number: Attempt,
     id: TaskId,
     context: Data<Context>,
 ) -> Result<String, BoxDynError> {
-    let Context { store, work, runs, in_hand } = (*context).clone();
-    let (id, number) = (id.to_string(), u32::try_from(number.current())?);
+    let Context { store, worker, work, runs, in_hand } = (*context).clone();
+    let id = id.to_string();
+    let job = match Job::decode(&stored) {
+        Ok(job) => job,
+        Err(reason) => {
+            set_aside(&worker, id.as_bytes(), &reason);
+            return Err(AbortError::new(reason).into());
+        }
+    };
+    let number = u32::try_from(number.current())?;
     if number > runs {
         return Err(AbortError::new("its worker died each time").into());
     }

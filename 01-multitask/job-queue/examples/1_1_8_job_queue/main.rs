@@ -20,47 +20,64 @@ mod checksum;
 mod demonstration;
 
 use job_queue::{Entry, MOST_RUNS, Place, Settings, State, Store};
-use std::{env, error::Error, path::PathBuf, process::ExitCode, time::Duration};
+use std::{env, error::Error, ffi::OsStr, path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
     time::sleep,
 };
-use util::{args::Args, timeline};
+use util::{
+    args::Args,
+    eprintln,
+    text::{visible, visible_bytes},
+    timeline,
+};
 
 const HELP: &str = "\
-Checksums of the files in a folder, by workers that take the files from a queue.
+Checksums of the files in a directory, by workers that take the files from a queue.
 
-Usage: 1_1_8_job_queue                                      a demonstration, in a folder of its own
-       1_1_8_job_queue produce --folder DIR --results DIR   a job for each file below the one, its result into the other
-       1_1_8_job_queue work                                 takes jobs and does them, until Ctrl-C or SIGTERM
-       1_1_8_job_queue status                               counts the jobs
-       1_1_8_job_queue results [--wait]                     tells each job's result; exit status 1 if one has failed
+Usage: 1_1_8_job_queue [OPTIONS]           a demonstration, in a temporary directory
+       1_1_8_job_queue produce [OPTIONS]   add a job for each file below --folder
+       1_1_8_job_queue work [OPTIONS]      take jobs and run them, until Ctrl-C or SIGTERM
+       1_1_8_job_queue status [OPTIONS]    count the jobs
+       1_1_8_job_queue results [OPTIONS]   print the result of each job; exit status 1 if a job has failed
 
-  --store FILE    the queue is in this SQLite file (job-queue.sqlite); workers on one machine
-  --queue NAME    one of several queues in the same store (checksums)
-  --name NAME     work: what it calls itself (worker)
-  --jobs N        work: so many jobs at once (1)
-  --dead-after S  work: one that is silent for S seconds is dead, and others do its jobs (5; at least 2; the same for all)
-  --runs N        work: a job that has failed N times is kept as failed (4; at most 24); the 2nd run comes a second
-                  after the first has failed, the 3rd two seconds after the second, and so on
-  --slow MS       work: rest so long in the middle of each job, to have time to kill it
-  --wait          results: first wait until all jobs are over
+Options:
+  --store <FILE>     SQLite file with the queue, for workers on one machine [default: job-queue.sqlite]
+  --queue <NAME>     name of the queue; a store can have several [default: checksums]
+  -h, --help         print this help
+  -V, --version      print the version
 
-With REDIS_URL=redis://HOST:6379 in the environment the queue is in Redis, and the workers may be on many machines. The
-folders must then have the same names on all of them, and the clocks agree to a second.";
+Options of produce:
+  --folder <DIR>     directory with the files, required; the store itself is not one of them
+  --results <DIR>    directory that the results are written to, required; not inside --folder
+
+Options of work:
+  --name <NAME>      name of the worker [default: worker]
+  --jobs <N>         number of concurrent jobs, 1 to 1024 [default: 1]
+  --dead-after <S>   silence in seconds after which a worker counts as dead and its jobs run elsewhere, 2 to 86400; the
+                     same for all workers [default: 5]
+  --runs <N>         number of runs after which a job that still fails is kept as failed, 1 to 24; the second run comes
+                     one second after the first has failed, the third two seconds after the second, and so on [default: 4]
+  --slow <MS>        pause in the middle of each job, to have time to kill the worker, 0 to 3600000 [default: 0]
+
+Options of results:
+  --wait             wait until all jobs are done or have failed
+
+With REDIS_URL=redis://HOST:6379 in the environment, the queue is in Redis and the workers may be on many machines. The
+directories must then have the same names on all of them, and their clocks may differ by a second at most.
+A job that cannot be decoded is kept as failed, under its name in the store. In what is printed, characters of file names
+and messages that could mislead a reader are escaped: a newline as \\n, a backslash as \\\\.";
+
+const ROLES: [&str; 4] = ["produce", "work", "status", "results"];
 
 fn main() -> ExitCode {
     let _output = util::output::start();
-    let mut args = Args::new(HELP);
-    let role = ["produce", "work", "status", "results"].into_iter().find(|role| args.flag(role));
+    let command = Command::new(Args::new(HELP));
     let _timeline = timeline::start();
-    let done = match role {
-        None => {
-            args.finish();
-            demonstration::run()
-        }
-        Some(role) => serve(role, args),
+    let done = match command {
+        None => demonstration::run(),
+        Some(command) => serve(command),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -70,72 +87,131 @@ fn main() -> ExitCode {
 
 type Done = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
+/// What this program is to do, and where.
+struct Command {
+    place: Place,
+    queue: String,
+    role: Role,
+}
+
+enum Role {
+    Produce { folder: PathBuf, results: PathBuf },
+    Work { settings: Settings, slow: Duration },
+    Status,
+    Results { wait: bool },
+}
+
+impl Command {
+    /// `None` is the demonstration. Ends the program if the arguments are invalid.
+    fn new(mut args: Args) -> Option<Command> {
+        // All flags and their values first: what remains is the role.
+        let (store, queue) = (args.path("--store"), args.value::<String>("--queue"));
+        let (folder, results) = (args.path("--folder"), args.path("--results"));
+        let (name, jobs) = (args.value::<String>("--name"), args.number("--jobs", 1..=1024_usize));
+        let dead_after = args.number("--dead-after", 2..=86_400_u64);
+        let runs = args.number("--runs", 1..=MOST_RUNS);
+        let slow = args.number("--slow", 0..=3_600_000_u64);
+        let wait = args.flag("--wait");
+        let given = [
+            ("--folder", folder.is_some(), "produce"),
+            ("--results", results.is_some(), "produce"),
+            ("--name", name.is_some(), "work"),
+            ("--jobs", jobs.is_some(), "work"),
+            ("--dead-after", dead_after.is_some(), "work"),
+            ("--runs", runs.is_some(), "work"),
+            ("--slow", slow.is_some(), "work"),
+            ("--wait", wait, "results"),
+            ("--store", store.is_some(), ""),
+            ("--queue", queue.is_some(), ""),
+        ];
+        let words = args.operands();
+        let role = match &words[..] {
+            [] => None,
+            [word] => match ROLES.into_iter().find(|role| word == OsStr::new(role)) {
+                Some(role) => Some(role),
+                None => args.refuse(&format!(
+                    "{:?} is unknown: expected one of {}",
+                    visible(word),
+                    ROLES.join(", ")
+                )),
+            },
+            [_, extra, ..] => args.refuse(&format!("unexpected argument {:?}", visible(extra))),
+        };
+        for (flag, is_given, of) in given {
+            if is_given && role.is_none() {
+                args.refuse(&format!("{flag} needs one of {}", ROLES.join(", ")));
+            } else if is_given && !of.is_empty() && role != Some(of) {
+                args.refuse(&format!("{flag} is an option of {of} only"));
+            }
+        }
+        let role = match role? {
+            "produce" => {
+                let needed = |given: Option<PathBuf>, flag| {
+                    given.unwrap_or_else(|| args.refuse(&format!("produce needs {flag} DIR")))
+                };
+                Role::Produce {
+                    folder: needed(folder, "--folder"),
+                    results: needed(results, "--results"),
+                }
+            }
+            "work" => {
+                let name = name.unwrap_or_else(|| "worker".into());
+                let dead_after = Duration::from_secs(dead_after.unwrap_or(5));
+                let (jobs, runs) = (jobs.unwrap_or(1), runs.unwrap_or(4));
+                let slow = Duration::from_millis(slow.unwrap_or(0));
+                Role::Work { settings: Settings { name, jobs, dead_after, runs }, slow }
+            }
+            "status" => Role::Status,
+            _ => Role::Results { wait },
+        };
+        let place = match (store, env::var_os("REDIS_URL").filter(|url| !url.is_empty())) {
+            (Some(_), Some(_)) => {
+                args.refuse("--store and REDIS_URL exclude each other: give one of them")
+            }
+            (file, None) => Place::Sqlite(file.unwrap_or_else(|| "job-queue.sqlite".into())),
+            (None, Some(url)) => match url.into_string() {
+                Ok(url) => Place::Redis(url),
+                Err(_) => {
+                    args.refuse("REDIS_URL is not UTF-8: expected redis://HOST[:PORT][/DATABASE]")
+                }
+            },
+        };
+        args.finish();
+        Some(Command { place, queue: queue.unwrap_or_else(|| "checksums".into()), role })
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
-async fn serve(role: &str, mut args: Args) -> Done {
-    let file: Option<String> = args.value("--store");
-    let queue = args.value("--queue").unwrap_or_else(|| String::from("checksums"));
-    let place = match (file, env::var("REDIS_URL").ok().filter(|url| !url.is_empty())) {
-        (Some(_), Some(_)) => args.refuse("--store and REDIS_URL: which of the two?"),
-        (file, None) => Place::Sqlite(file.unwrap_or_else(|| "job-queue.sqlite".into()).into()),
-        (None, Some(url)) => Place::Redis(url),
-    };
-    let opened = async |create| {
-        let store = Store::open(&place, &queue, create).await;
-        store.map_err(|error| format!("{place}: {error}"))
-    };
+async fn serve(Command { place, queue, role }: Command) -> Done {
+    let at_place = |error: job_queue::Error| format!("{place}: {}", visible(&error.to_string()));
+    let open = async || Store::open(&place, &queue).await.map_err(at_place);
+    let open_to_list = async || Store::open_to_list(&place, &queue).await.map_err(at_place);
     match role {
-        "produce" => {
-            let [folder, results] = ["--folder", "--results"].map(|flag| {
-                let given: Option<PathBuf> = args.value(flag);
-                given.unwrap_or_else(|| args.refuse(&format!("produce needs {flag} DIR")))
-            });
-            args.finish();
-            let jobs = checksum::jobs(&folder, &results)?;
-            produce(&opened(true).await?, &jobs).await
+        Role::Produce { folder, results } => {
+            let store = match &place {
+                Place::Sqlite(file) => Some(file.as_path()),
+                Place::Redis(_) => None,
+            };
+            let jobs = checksum::jobs(&folder, &results, store)?;
+            let new = open().await?.push(&jobs).await.map_err(at_place)?;
+            println!("{} jobs, {new} of them new", jobs.len());
+            Ok(ExitCode::SUCCESS)
         }
-        "work" => {
-            let settings = settings(&mut args);
-            let slow = Duration::from_millis(args.value("--slow").unwrap_or(0));
-            args.finish();
-            work(&opened(true).await?, &settings, slow).await
+        Role::Work { settings, slow } => work(&open().await?, &settings, slow).await,
+        Role::Status => {
+            status(&open_to_list().await?.entries().await.map_err(at_place)?);
+            Ok(ExitCode::SUCCESS)
         }
-        "status" => {
-            args.finish();
-            status(&opened(false).await?).await
-        }
-        _ => {
-            let wait = args.flag("--wait");
-            args.finish();
-            results(&opened(false).await?, wait).await
+        Role::Results { wait } => {
+            let store = open_to_list().await?;
+            let mut entries = store.entries().await.map_err(at_place)?;
+            while wait && entries.iter().any(|entry| entry.state < State::Done) {
+                sleep(Duration::from_millis(200)).await;
+                entries = store.entries().await.map_err(at_place)?;
+            }
+            Ok(results(&entries))
         }
     }
-}
-
-async fn produce(store: &Store, jobs: &[job_queue::Job]) -> Done {
-    let before = store.entries().await?.len();
-    store.push(jobs).await?;
-    let new = store.entries().await?.len() - before;
-    println!("{} jobs, {new} of them new", jobs.len());
-    Ok(ExitCode::SUCCESS)
-}
-
-fn settings(args: &mut Args) -> Settings {
-    let settings = Settings {
-        name: args.value("--name").unwrap_or_else(|| "worker".into()),
-        jobs: args.value("--jobs").unwrap_or(1),
-        dead_after: Duration::from_secs(args.value("--dead-after").unwrap_or(5)),
-        runs: args.value("--runs").unwrap_or(4),
-    };
-    if settings.jobs == 0 {
-        args.refuse("--jobs 0: a worker does at least one at a time");
-    }
-    if !(2..=86_400).contains(&settings.dead_after.as_secs()) {
-        args.refuse("--dead-after: from 2 seconds to a day (86400)");
-    }
-    if !(1..=MOST_RUNS).contains(&settings.runs) {
-        args.refuse(&format!("--runs: from 1 to {MOST_RUNS}"));
-    }
-    settings
 }
 
 // ANCHOR: work
@@ -158,29 +234,31 @@ async fn work(store: &Store, settings: &Settings, slow: Duration) -> Done {
 }
 // ANCHOR_END: work
 
-async fn status(store: &Store) -> Done {
-    let entries = store.entries().await?;
+fn status(entries: &[Entry]) {
     let count = |state| entries.iter().filter(|entry| entry.state == state).count();
     let [waiting, running] = [count(State::Waiting), count(State::Running)];
     let [done, failed] = [count(State::Done), count(State::Failed)];
     println!("{waiting} waiting, {running} running, {done} done, {failed} failed");
-    Ok(ExitCode::SUCCESS)
+    for entry in entries {
+        if let Err(reason) = &entry.job {
+            println!("job {} {}", visible_bytes(&entry.id), visible(reason));
+        }
+    }
 }
 
-async fn results(store: &Store, wait: bool) -> Done {
-    let mut entries = store.entries().await?;
-    while wait && entries.iter().any(|entry| entry.state < State::Done) {
-        sleep(Duration::from_millis(200)).await;
-        entries = store.entries().await?;
-    }
-    for Entry { job, state, runs, result } in &entries {
-        let result = match result {
-            Some(Ok(result)) => result.clone(),
-            Some(Err(reason)) => format!("({reason})"),
-            None => "-".into(),
+fn results(entries: &[Entry]) -> ExitCode {
+    for Entry { id, job, state, runs, result } in entries {
+        let result = match (job, result) {
+            (Err(reason), _) | (_, Some(Err(reason))) => format!("({})", visible(reason)),
+            (_, Some(Ok(result))) => visible(result).to_string(),
+            (_, None) => "-".into(),
         };
-        println!("{state:?}\t{runs}\t{}\t{result}", job.file.display());
+        let name = match job {
+            Ok(job) => visible(&job.file).to_string(),
+            Err(_) => format!("job {}", visible_bytes(id)),
+        };
+        println!("{state:?}\t{runs}\t{name}\t{result}");
     }
     let failed = entries.iter().any(|entry| entry.state == State::Failed);
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -106,12 +106,14 @@
 //! - A terminal sends `SIGINT` for Ctrl-C to all processes of the foreground group, so to this
 //!   program *and its children, with a pool's workers among them*. A program that does not handle
 //!   it ends, and its children too. A program that handles it starts the children that shall
-//!   survive it by [`Builder::own_process_group`], and lets a pool's workers ignore it (see
-//!   [`pool`]); it then ends them itself.
+//!   survive it by [`Builder::own_process_group`], and a pool by
+//!   [`PoolBuilder::ignore_interrupts`](pool::PoolBuilder::ignore_interrupts); it then ends them
+//!   itself.
 //! - Children begin with no signal blocked and every signal handled in the default way, whatever
 //!   this program does; see [`Builder::spawn`].
-//! - The threads of the library block all signals. A program can block signals before it starts
-//!   threads, and receive them by `sigwait` or `signalfd`.
+//! - The library's threads block all signals, so a program that blocks signals in its own threads
+//!   receives them by `sigwait` or `signalfd`. Only the thread that draws the arguments of an `imap`
+//!   has the mask of its caller, whose code runs there.
 //!
 //! # `fork`
 //!

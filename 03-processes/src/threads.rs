@@ -9,7 +9,26 @@ use std::thread::{Builder, JoinHandle};
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-/// Starts a thread with all signals blocked from its first instruction.
+/// All signals are blocked on this thread as long as this exists, and on the threads that it starts
+/// meanwhile for good: a new thread has the mask of the one that starts it.
+pub(crate) struct Blocked {
+    before: SigSet,
+}
+
+/// Blocks all signals. What arrives meanwhile is delivered after the mask is restored.
+pub(crate) fn block_signals() -> io::Result<Blocked> {
+    Ok(Blocked { before: SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)? })
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // It fails only for an invalid operation.
+        let _ = self.before.thread_set_mask();
+    }
+}
+
+/// Starts a thread with all signals blocked from its first instruction. It runs code of the library
+/// only: programs that the caller's code starts there would have all signals blocked, too.
 ///
 /// # Errors
 ///
@@ -23,10 +42,6 @@ pub(crate) fn start<T: Send + 'static>(
     if let Some(size) = stack_size {
         builder = builder.stack_size(size);
     }
-    // A new thread has the mask of the one that starts it. What arrives here meanwhile is delivered
-    // after the mask is restored.
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let started = builder.spawn(work);
-    before.thread_set_mask()?;
-    started
+    let _blocked = block_signals()?;
+    builder.spawn(work)
 }

@@ -21,6 +21,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 tests!([
     threads_of_the_library_block_all_signals,
+    threads_that_copy_block_all_signals,
+    an_iterators_own_programs_have_no_signal_blocked,
     a_program_that_waits_for_signals_gets_them_all,
     children_start_with_no_signal_blocked_or_ignored,
     a_child_of_a_program_that_ignores_sigterm_can_be_terminated,
@@ -123,6 +125,47 @@ fn threads_of_the_library_block_all_signals() {
     let in_child = spawn(in_child, ()).unwrap().join().unwrap();
     assert_eq!(in_child, (vec!["parent-watch".to_owned()], Vec::new()));
     assert_eq!(in_worker, in_child);
+}
+
+/// How many threads of this process do not block all signals.
+fn takers() -> usize {
+    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = threads.map(|thread| thread.file_name().into_string().unwrap());
+    names
+        .filter(|id| {
+            signal_sets(&format!("self/task/{id}"))["SigBlk"] & all_signals() != all_signals()
+        })
+        .count()
+}
+
+fn threads_that_copy_block_all_signals() {
+    let place = std::env::temp_dir().join(format!("processes-inherit-{}", std::process::id()));
+    fs::create_dir_all(place.join("from")).unwrap();
+    (0..2000).for_each(|n| fs::write(place.join(format!("from/{n}")), "x").unwrap());
+    let (before, mut most) = (takers(), 0);
+    let mut threads = 0;
+    let options = processes::copy::Options::default();
+    processes::copy::copy(&[place.join("from")], &place.join("to"), &options, |_| {
+        threads = threads.max(fs::read_dir("/proc/self/task").unwrap().count());
+        most = most.max(takers());
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    fs::remove_dir_all(place).unwrap();
+    assert!(threads > before + 1, "{threads} threads, none of which copies");
+    assert_eq!(most, before);
+}
+
+/// The caller's code runs on a thread of the pool there, and starts programs as it would elsewhere.
+fn an_iterators_own_programs_have_no_signal_blocked() {
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let blocked = (0..3).map(|_| {
+        let output = Command::new("grep").args(["SigBlk", "/proc/self/status"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    });
+    for line in pool.imap(|line: String| line, blocked) {
+        assert_eq!(line.unwrap(), "SigBlk:\t0000000000000000\n");
+    }
 }
 
 fn a_program_that_waits_for_signals_gets_them_all() {
@@ -353,9 +396,20 @@ fn set_no_new_privileges() {
     assert_eq!(spawn(no_new_privileges, ()).unwrap().join(), Ok(false), "the first one");
     let of_thread = thread::spawn(|| {
         rustix::thread::set_no_new_privs(true).unwrap();
-        spawn(no_new_privileges, ()).unwrap().join()
+        let pool = Pool::builder().workers(1).build().unwrap();
+        (spawn(no_new_privileges, ()).unwrap().join(), pool)
     });
-    assert_eq!(of_thread.join().unwrap(), Ok(true));
+    let (child, pool) = of_thread.join().unwrap();
+    assert_eq!(child, Ok(true));
+    // Also a worker that takes another one's place, when the thread has long ended.
+    for _ in 0..3 {
+        let worker = pool.worker_ids()[0];
+        assert_eq!(pool.apply(no_new_privileges, ()), Ok(true));
+        signal::kill(Pid::from_raw(worker.cast_signed()), Signal::SIGKILL).unwrap();
+        let is_replaced = || pool.worker_ids().first().is_some_and(|other| *other != worker);
+        assert!(wait_until(Duration::from_secs(20), is_replaced));
+    }
+    pool.join();
     assert_eq!(spawn(no_new_privileges, ()).unwrap().join(), Ok(false), "the first thread's");
     rustix::thread::set_no_new_privs(true).unwrap();
     assert_eq!(spawn(no_new_privileges, ()).unwrap().join(), Ok(true));

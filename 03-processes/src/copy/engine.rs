@@ -25,6 +25,7 @@ use super::worker::{Copier, FOLDER};
 use super::{CopyError, Failure, Model, Options, Progress, Summary, links, staging};
 use crate::pool::{Pool, TaskError};
 use crate::sync::lock;
+use crate::threads;
 
 /// How often the progress is told.
 const TICK: Duration = Duration::from_millis(10);
@@ -198,6 +199,7 @@ impl<'a> Engine<'a> {
         let synced = AtomicU64::new(0);
         let found = thread::scope(|scope| {
             let engine = &self;
+            let blocked = threads::block_signals();
             let walk = scope.spawn(move || {
                 let found = Walker::new(engine, roots).walk();
                 engine.listed();
@@ -210,6 +212,7 @@ impl<'a> Engine<'a> {
             if self.options.sync {
                 scope.spawn(|| engine.sync_on_the_way(roots, &synced));
             }
+            drop(blocked); // `progress` is the caller's code
             let mut state = self.lock();
             while !state.is_over() && !self.is_stopped() {
                 let (waited, _) =

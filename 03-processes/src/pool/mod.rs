@@ -262,6 +262,10 @@ impl PoolBuilder {
 
     /// Starts the workers. Does not wait until they are ready.
     ///
+    /// The workers inherit what the calling thread has now, such as its sandbox and its processors
+    /// (see [`Builder::spawn`](crate::Builder::spawn)); so do those that take another one's place
+    /// later.
+    ///
     /// # Errors
     ///
     /// [`PoolError`]: no workers or no tasks were asked for, the initializer's argument cannot be

@@ -21,7 +21,6 @@ use super::feed::{CHUNK_BYTES, Chunk, SLOW, Submission};
 use super::task::{Gather, Monitor, Outcome, Stream, TaskError, decode};
 use super::{Options, Pool, arguments};
 use crate::fork;
-use crate::threads;
 
 /// Chunks for each worker that an `imap` has under way.
 const WINDOW: usize = 64;
@@ -307,7 +306,10 @@ impl<'a, T: Serialize + DeserializeOwned> Results<'a, T> {
                     Arc::new(Shared { state, room: Condvar::new(), submission, chunk, window });
                 let theirs = Arc::clone(&shared);
                 let draw = move || draw_all(&theirs, arguments);
-                threads::start("pool-arguments", Some(stack_size()), draw)?;
+                // With the caller's signal mask, for its iterator runs there: programs that the
+                // iterator starts inherit the mask.
+                let thread = std::thread::Builder::new().name("pool-arguments".to_owned());
+                thread.stack_size(stack_size()).spawn(draw)?;
                 Ok(shared)
             })),
         };

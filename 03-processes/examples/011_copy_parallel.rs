@@ -45,6 +45,9 @@ fn copy_one((from, to): Pair) -> Result<(), String> {
         if metadata.is_symlink() {
             return symlink(fs::read_link(&from)?, &to); // as what it is
         }
+        if !metadata.is_file() {
+            return Err(io::Error::other("neither a regular file nor a symbolic link"));
+        }
         fs::copy(&from, &to)?; // and its mode
         fs::File::open(&to)?.set_modified(metadata.modified()?)
     };
@@ -54,6 +57,13 @@ fn copy_one((from, to): Pair) -> Result<(), String> {
 // ANCHOR: copy
 /// How many folders were made, and how many files and links are in them.
 fn copy_tree(source: &Path, target: &Path) -> Result<(usize, usize), Box<dyn Error>> {
+    let above = target.parent().filter(|above| *above != Path::new(""));
+    let above = above.unwrap_or(Path::new("."));
+    if fs::canonicalize(above)?.starts_with(fs::canonicalize(source)?) {
+        return Err(
+            format!("{target:?} is inside {source:?}: it would be copied into itself").into()
+        );
+    }
     let mut found = Vec::new();
     let folders = make_folders(source, target, &mut found)?;
     let pool = Pool::builder().workers(2).build()?;

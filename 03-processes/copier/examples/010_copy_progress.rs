@@ -26,7 +26,11 @@ fn copy_file(
     if ticks > 0.0 {
         tick::sleep(ticks); // a slow disk, so that there is a bar to look at
     }
-    let bytes = fs::copy(&from, &to).map_err(|error| format!("{from:?}: {error}"))?;
+    let copied = || match fs::metadata(&from)?.is_file() {
+        true => fs::copy(&from, &to),
+        false => Err(io::Error::other("not a regular file")), // to read a FIFO would be to wait
+    };
+    let bytes = copied().map_err(|error| format!("{from:?}: {error}"))?;
     queue
         .put(&from.file_name().unwrap_or_default().to_owned())
         .map_err(|error| error.to_string())?;
@@ -36,9 +40,10 @@ fn copy_file(
 // ANCHOR: copy
 /// How many files were reported.
 fn copy_folder(source: &Path, target: &Path, ticks: f64) -> Result<usize, Box<dyn Error>> {
-    fs::create_dir(target)?;
+    // Listed first: the new folder may be in this one.
     let names: io::Result<Vec<_>> =
         fs::read_dir(source)?.map(|entry| Ok(entry?.file_name())).collect();
+    fs::create_dir(target)?;
     let pool = Pool::builder().workers(3).build()?;
     let queue = Queue::unbounded()?;
     let copy = |name: OsString| {

@@ -15,38 +15,56 @@
 //! ```
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{SigSet, Signal, raise},
+};
 use processes::copy::{self, Options, Progress, Summary};
 use std::{
     fs,
     io::{self, IsTerminal},
     ops::ControlFlow,
+    os::fd::AsFd,
     path::PathBuf,
     process::ExitCode,
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
-use util::args::Args;
+use util::{args::Args, eprintln};
 
 const HELP: &str = "\
 Copies files and folders, with several workers; nothing half-written ever has its final name.
 
 Usage: 012_copy [OPTIONS] SRC... DST
 
-One SRC becomes DST itself, whether or not that is there (a folder that is there is filled). With several, or if DST ends
-with /, or for a file if DST is a folder, they go into DST under their own names. The same command once more does what
-an interrupted one has left.
+One SRC becomes DST itself, whether or not that is there (a directory that is there is filled). With several, or if DST
+ends with /, or for a file if DST is a directory, they go into DST under their own names. The same command once more does
+what an interrupted one has left.
 
-  --workers N       how many (one for each core)
-  --model MODEL     what they are: process or thread (process)
-  --on-exists WHAT  what to do with a file that is there already: skip, overwrite or fail (skip)
-  --preserve        keep modes, times, extended attributes, and the owner where that is allowed
-  --sync            wait until everything is on disk
-  --dry-run         only say how much there is to copy
+DST may be a symbolic link to a directory. Nothing else is written through a symbolic link: one that stands where a file is
+to be is treated as a file that is there, and one that stands where a directory is to be is an error. A SRC that is a symbolic
+link is copied as one, unless it ends with /.
 
-Exit status: 0, everything is there; 1, something could not be copied, and was named; 2, wrong arguments; Ctrl-C and
-SIGTERM end it by that signal, and leave no temporary file.";
+Symbolic links, hard links, sparse files, FIFOs, sockets and device nodes are copied as what they are. The names of one file
+become names of one file. A name that is there already and kept has no other linked to it, unless it is an earlier copy of
+that file: same kind, length, owner and contents, and with --preserve same mode and time.
+
+Options:
+  --workers <N>       number of workers, 1 to 1024 [default: one per core]
+  --model <MODEL>     what a worker is: process or thread [default: process]
+  --on-exists <WHAT>  what to do with a file that is there already: skip, overwrite or fail [default: skip]
+  --preserve          keep mode, times, extended attributes and access control lists, and the owner where that is allowed
+  --sync              wait until everything is on disk
+  --dry-run           print how much there is to copy, and what would fail; change nothing
+
+Without --preserve a new file has the mode of its original, less the umask and the set-id and sticky bits; a directory that is there keeps
+its mode.
+
+A first Ctrl-C, SIGTERM or SIGHUP stops the copy, leaves no temporary file, and then ends the program by that signal. A second
+one ends it at once.
+
+Exit status: 0, everything is there; 1, something could not be copied, and was named; 2, wrong arguments.";
 
 fn main() -> ExitCode {
     let _output = util::output::start();
@@ -60,8 +78,9 @@ fn main() -> ExitCode {
     options.sync = args.flag("--sync");
     options.dry_run = args.flag("--dry-run");
     let mut paths: Vec<PathBuf> = args.operands().into_iter().map(PathBuf::from).collect();
-    if options.workers == 0 {
-        args.refuse("--workers 0 would never copy anything; give 1 or more");
+    if !(1..=copy::MAX_WORKERS).contains(&options.workers) {
+        let (given, most) = (options.workers, copy::MAX_WORKERS);
+        args.refuse(&format!("--workers {given} is out of range: expected 1 to {most}"));
     }
     let target = paths.pop().filter(|_| !paths.is_empty());
     let Some(target) = target else { args.refuse("give at least one SRC, and DST") };
@@ -78,7 +97,9 @@ fn main() -> ExitCode {
         }
     });
     // ANCHOR_END: copy
-    display.bar.finish_and_clear();
+    if takes_a_line() {
+        display.bar.finish_and_clear();
+    }
     let summary = match copied {
         Ok(summary) => summary,
         Err(error) => {
@@ -88,9 +109,7 @@ fn main() -> ExitCode {
     };
     tell(&summary, &options, display.begun.elapsed());
     if let Some(signal) = interrupted.get() {
-        // To whoever started us, an end by this signal is what it is.
-        let _ = raise(*signal);
-        let _ = SigSet::from(*signal).thread_unblock();
+        end_by(*signal);
     }
     if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -107,14 +126,32 @@ fn catch_signals() -> &'static OnceLock<Signal> {
         all.into_iter().filter(|signal| ignored >> (*signal as u32 - 1) & 1 == 0).collect();
     // In this thread, before there are others: they inherit it.
     if signals.thread_block().is_ok() {
-        thread::spawn(move || {
+        let watch = move || {
             if let Ok(signal) = signals.wait() {
                 let _ = INTERRUPTED.set(signal);
             }
-            let _ = signals.thread_unblock();
-        });
+            if let Ok(signal) = signals.wait() {
+                end_by(signal);
+            }
+        };
+        if thread::Builder::new().spawn(watch).is_err() {
+            let _ = signals.thread_unblock(); // then the first ends it at once
+        }
     }
     &INTERRUPTED
+}
+
+/// Ends the program by a signal that is blocked: to whoever started it, that is how it ended.
+fn end_by(signal: Signal) {
+    let _ = raise(signal);
+    let _ = SigSet::from(signal).thread_unblock();
+}
+
+/// Whether standard error takes a line now. One that nobody reads must not hold up the copy.
+fn takes_a_line() -> bool {
+    let stderr = io::stderr();
+    let mut stderr = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut stderr, PollTimeout::ZERO).is_ok() && stderr[0].revents() == Some(PollFlags::POLLOUT)
 }
 
 /// A bar in a terminal; a plain line now and then elsewhere.
@@ -133,6 +170,9 @@ impl Display {
     }
 
     fn show(&mut self, progress: &Progress) {
+        if !takes_a_line() {
+            return;
+        }
         let elapsed = self.begun.elapsed();
         // 100 % is only what is over: whole, renamed, and on disk if that was asked for.
         let done = if progress.is_over { 1.0 } else { share(progress).unwrap_or(0.0).min(0.99) };

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
+use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use super::place::{End, Place};
 use super::slots::Slots;
 use super::walk::{Root, Walker};
 use super::worker::{Copier, FOLDER};
-use super::{CopyError, Failure, Model, Options, Progress, Summary, links, staging};
+use super::{CopyError, Failure, MAX_WORKERS, Model, Options, Progress, Summary, links, staging};
 use crate::pool::{Pool, TaskError};
 use crate::sync::lock;
 use crate::threads;
@@ -73,7 +74,6 @@ struct State {
     linked: Linked,
     /// Directories in which a worker may have left something when it died.
     disturbed: BTreeSet<(End, Vec<u8>)>,
-    error: Option<CopyError>,
 }
 
 impl State {
@@ -169,6 +169,54 @@ fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
 }
 
+/// Starts a thread of the engine. If it cannot be started, or panics, all come to an end.
+fn start<'scope, 'env, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, 'env>,
+    engine: &'scope Engine<'_>,
+    body: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<thread::ScopedJoinHandle<'scope, T>> {
+    struct StopAll<'a, 'b>(&'a Engine<'b>);
+    impl Drop for StopAll<'_, '_> {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                self.0.stop(&mut self.0.lock());
+            }
+        }
+    }
+    let started = thread::Builder::new().spawn_scoped(scope, move || {
+        let _guard = StopAll(engine);
+        body()
+    });
+    started.inspect_err(|_| engine.stop(&mut engine.lock()))
+}
+
+/// Has the kernel write to disk what is in these file systems, for as long as `goes_on` holds: what could not be written. `None`: it did not hold, and
+/// the kernel writes on by itself.
+fn write_to_disk(
+    disks: Vec<OwnedFd>,
+    mut goes_on: impl FnMut() -> bool,
+) -> Option<Vec<rustix::io::Errno>> {
+    let (sender, written) = mpsc::channel();
+    let disks = Arc::new(disks);
+    let write = {
+        let disks = Arc::clone(&disks);
+        move || {
+            let _ = sender.send(disks.iter().filter_map(|disk| syncfs(disk).err()).collect());
+        }
+    };
+    // A call that cannot be interrupted: so it is not waited for by this thread.
+    if threads::start("copy-sync", None, write).is_err() {
+        return Some(disks.iter().filter_map(|disk| syncfs(disk).err()).collect());
+    }
+    loop {
+        match written.recv_timeout(TICK) {
+            Ok(errors) => return Some(errors),
+            Err(mpsc::RecvTimeoutError::Timeout) if goes_on() => {}
+            Err(_) => return None,
+        }
+    }
+}
+
 impl<'a> Engine<'a> {
     pub(super) fn new(options: &'a Options) -> Result<Self, CopyError> {
         let slots = Self::feeders(options) * BUNDLE;
@@ -188,7 +236,8 @@ impl<'a> Engine<'a> {
     }
 
     fn feeders(options: &Options) -> usize {
-        options.workers.max(1) * if options.model == Model::Process { AHEAD } else { 1 }
+        options.workers.clamp(1, MAX_WORKERS)
+            * if options.model == Model::Process { AHEAD } else { 1 }
     }
 
     pub(super) fn run(
@@ -197,21 +246,26 @@ impl<'a> Engine<'a> {
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Summary, CopyError> {
         let synced = AtomicU64::new(0);
-        let found = thread::scope(|scope| {
+        let mut found = thread::scope(|scope| {
             let engine = &self;
             let blocked = threads::block_signals();
-            let walk = scope.spawn(move || {
+            // The walker comes last: until it starts, nothing is touched.
+            for feeder in 0..Self::feeders(self.options) {
+                if let Err(error) = start(scope, engine, move || engine.feed(feeder * BUNDLE)) {
+                    return Err(CopyError::Thread(error));
+                }
+            }
+            if self.options.sync {
+                let sync = || engine.sync_on_the_way(roots, &synced);
+                start(scope, engine, sync).map_err(CopyError::Thread)?;
+            }
+            let walk = start(scope, engine, move || {
                 let found = Walker::new(engine, roots).walk();
                 engine.listed();
                 engine.look_up_sizes();
                 found
             });
-            for feeder in 0..Self::feeders(self.options) {
-                scope.spawn(move || engine.feed(feeder * BUNDLE));
-            }
-            if self.options.sync {
-                scope.spawn(|| engine.sync_on_the_way(roots, &synced));
-            }
+            let walk = walk.map_err(CopyError::Thread)?;
             drop(blocked); // `progress` is the caller's code
             let mut state = self.lock();
             while !state.is_over() && !self.is_stopped() {
@@ -227,37 +281,51 @@ impl<'a> Engine<'a> {
                 state = self.lock();
             }
             drop(state);
-            walk.join().unwrap_or_default()
-        });
+            Ok(walk.join().unwrap_or_default())
+        })?;
 
         let mut state = std::mem::take(&mut *self.lock());
-        if let Some(error) = state.error.take() {
-            return Err(error);
-        }
         if !state.disturbed.is_empty() {
             // The workers' locks are gone when they are.
             drop(self.pool.take());
             let mut target = Place::default();
             for (root, folder) in &state.disturbed {
-                let _ = target.open(root, &DirPath::from(&folder[..])).and_then(staging::sweep);
+                let folder = target.open(root, &DirPath::from(&folder[..]));
+                let _ = folder.and_then(|folder| staging::sweep(folder, &mut |_| {}));
             }
         }
-        if !self.is_stopped() && !self.options.dry_run {
-            let mut places = (Place::default(), Place::default());
-            for late in found.folders.iter().rev() {
-                if let Err(failure) = links::finish_folder(&mut places, &self.settings, late) {
-                    state.summary.failures.push(failure);
+        let mut last = Instant::now();
+        let mut goes_on = |state: &mut State| {
+            if last.elapsed() >= TICK {
+                last = Instant::now();
+                if !self.is_stopped() && progress(&self.progress(state, &synced)).is_break() {
+                    state.summary.is_stopped = true;
+                    self.slots.stop();
                 }
             }
+            !self.is_stopped()
+        };
+        let mut places = (Place::default(), Place::default());
+        for late in found.folders.iter().rev() {
+            // What keeps others out has to be set even if the copy is stopped.
+            if !goes_on(&mut state) && self.options.preserve {
+                break;
+            }
+            if late.target_folder.depth() == 0 {
+                // While the root is still open to its owner.
+                found.records.remove(&late.tree.target);
+            }
+            if let Err(failure) = links::finish_folder(&mut places, &self.settings, late) {
+                state.summary.failures.push(failure);
+            }
         }
-        if self.options.sync {
-            for disk in &found.disks {
-                if let Err(error) = syncfs(disk) {
-                    let reason =
-                        format!("it cannot be written to disk: {}", std::io::Error::from(error));
-                    let path = roots.first().map(Root::target_path).unwrap_or_default();
-                    state.summary.failures.push(Failure { path, reason });
-                }
+        drop(found.records);
+        if self.options.sync && goes_on(&mut state) {
+            for error in write_to_disk(found.disks, || goes_on(&mut state)).unwrap_or_default() {
+                let error = io::Error::from(error);
+                let reason = format!("it cannot be written to disk: {error}");
+                let path = roots.first().map(Root::target_path).unwrap_or_default();
+                state.summary.failures.push(Failure { path, reason });
             }
             synced.store(state.progress.bytes, Relaxed);
         }
@@ -382,7 +450,7 @@ impl<'a> Engine<'a> {
     /// What the feeder with these slots is to do. Worker processes take a while to start: until they are there, so many threads of this process copy instead of them.
     fn take(&self, slot: usize) -> Option<Turn> {
         let (processes, workers) =
-            (self.options.model == Model::Process, self.options.workers.max(1));
+            (self.options.model == Model::Process, self.options.workers.clamp(1, MAX_WORKERS));
         let mut state = self.lock();
         loop {
             if self.is_stopped() || state.is_over() {
@@ -434,18 +502,14 @@ impl<'a> Engine<'a> {
 
     fn start_pool(&self) {
         let start = || {
-            let slots = self.slots.try_clone().map_err(CopyError::Io)?;
-            let builder = Pool::builder().workers(self.options.workers.max(1));
+            let slots = self.slots.try_clone()?;
+            let builder = Pool::builder().workers(self.options.workers.clamp(1, MAX_WORKERS));
             let builder = builder.initialiser(set_up, (slots, self.settings.clone()));
-            builder.build().map_err(CopyError::Workers)
+            builder.build().map_err(io::Error::other)
         };
-        match start() {
-            Ok(pool) => drop(self.pool.set(pool)),
-            Err(error) => {
-                let mut state = self.lock();
-                state.error = Some(error);
-                self.stop(&mut state);
-            }
+        // Without worker processes the threads of this one copy everything.
+        if let Ok(pool) = start() {
+            let _ = self.pool.set(pool);
         }
     }
 
@@ -643,7 +707,8 @@ impl<'a> Engine<'a> {
             if disks.is_empty() {
                 disks.extend(roots.iter().filter_map(Root::disk));
             }
-            if disks.iter().all(|disk| syncfs(disk).is_ok()) {
+            let again = disks.iter().filter_map(|disk| disk.try_clone().ok()).collect();
+            if write_to_disk(again, || !self.is_stopped()).is_some_and(|errors| errors.is_empty()) {
                 synced.store(bytes, Relaxed);
             }
         }

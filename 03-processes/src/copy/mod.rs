@@ -61,12 +61,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pool::PoolError;
+/// The largest number of workers.
+pub const MAX_WORKERS: usize = 1024;
 
 /// How to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How many workers: one for each core, unless told otherwise; 0 counts as 1.
+    /// How many workers: one for each core, unless told otherwise. 0 counts as 1, and what is more than [`MAX_WORKERS`] as that.
     pub workers: usize,
     /// What a worker is.
     pub model: Model,
@@ -97,7 +98,7 @@ impl Default for Options {
 /// What a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
-    /// A process of a [`Pool`](crate::Pool). Started when there is more than one parcel of work; until it is there, a thread of this process copies instead of it.
+    /// A process of a [`Pool`](crate::Pool). Started when there is more than one parcel of work; until it is there, and if it cannot be started, a thread of this process copies instead of it.
     Process,
     /// A thread of this process.
     Thread,
@@ -239,8 +240,8 @@ pub enum CopyError {
     Inside(PathBuf),
     /// The target, or the folder it is to be in, cannot be used.
     Target(PathBuf, io::Error),
-    /// The workers cannot be started.
-    Workers(PoolError),
+    /// A thread cannot be started; fewer workers need fewer threads.
+    Thread(io::Error),
     /// The system refuses something else.
     Io(io::Error),
 }
@@ -264,7 +265,12 @@ impl fmt::Display for CopyError {
                 )
             }
             Self::Target(path, error) => write!(f, "cannot copy to {path:?}: {error}"),
-            Self::Workers(error) => error.fmt(f),
+            Self::Thread(error) => {
+                write!(
+                    f,
+                    "cannot start a thread, nothing was done (fewer workers need fewer): {error}"
+                )
+            }
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -273,8 +279,10 @@ impl fmt::Display for CopyError {
 impl std::error::Error for CopyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Source(_, error) | Self::Target(_, error) | Self::Io(error) => Some(error),
-            Self::Workers(error) => Some(error),
+            Self::Source(_, error)
+            | Self::Target(_, error)
+            | Self::Thread(error)
+            | Self::Io(error) => Some(error),
             _ => None,
         }
     }
@@ -292,8 +300,8 @@ impl From<io::Error> for CopyError {
 /// a file and `target` a folder, then each source keeps its name inside `target`, which is made if it is not there. So the same call always means the same, and a second
 /// one goes on where a first one ended. The folder that `target` is in must be there. A source that is a symbolic link is copied as one, unless it ends with `/`.
 ///
-/// `progress` is called a hundred times a second, and once at the end, on this thread. [`ControlFlow::Break`] stops the copy: what is not whole by then
-/// is deleted.
+/// `progress` is called a hundred times a second, and once at the end, on this thread; the copy does not end while it does not return. [`ControlFlow::Break`] stops the copy in any
+/// phase: what is not whole by then is deleted.
 ///
 /// # Errors
 ///

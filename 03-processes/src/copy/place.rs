@@ -24,7 +24,7 @@ pub(super) fn id(stat: &Stat) -> (u64, u64) {
 }
 
 /// The root of a tree: its path as the user gave it, and the directory that it led to when the copy began.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct End {
     pub(super) path: Vec<u8>,
     pub(super) id: (u64, u64),

@@ -9,6 +9,8 @@
 //! - a directory in it that says by its name which inode it was made in, and when: a directory that somebody has made, copied or restored has another
 //!   one. In its place an empty directory will do, since removing it can lose nothing.
 //!
+//! A record of what is to be done at the end is kept there as well, as the name of a directory: the next run finds what a killed one has not done.
+//!
 //! Between making its directory and locking it a worker has put nothing there. If it has lost the directory when it holds the lock, it makes another one.
 
 use std::ffi::{CStr, CString};
@@ -26,6 +28,8 @@ use super::place::{SEARCH, id, open_to_read, path_of};
 /// What the name of each such directory begins and ends with.
 const MARK: &str = ".copy-";
 const END: &str = ".part";
+/// What the name of a record begins with.
+const RECORD: &str = "late-";
 /// Digits of a name, and how many of them are random.
 const DIGITS: usize = 32;
 const RANDOM: usize = 24;
@@ -104,6 +108,17 @@ impl Staging {
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.folder.as_fd()
     }
+
+    /// Makes a record, if it is not there.
+    pub(super) fn record(&self, record: u64) {
+        let _ = mkdirat(&self.folder, format!("{RECORD}{record:016x}"), Mode::RWXU);
+    }
+}
+
+/// The record that concerns a directory below the target.
+pub(super) fn record_of(folder: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    folder.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 impl Drop for Staging {
@@ -138,24 +153,31 @@ fn claim(above: BorrowedFd<'_>, name: &CStr) -> Result<Option<OwnedFd>> {
     Ok(is_there.then_some(folder))
 }
 
-/// Deletes what killed runs have left in a directory.
-pub(super) fn sweep(folder: BorrowedFd<'_>) -> Result<()> {
+/// Deletes what killed runs have left in a directory; `found` gets their records first.
+pub(super) fn sweep(folder: BorrowedFd<'_>, found: &mut dyn FnMut(u64)) -> Result<()> {
     let listed = open_to_read(folder, c".")?;
     for entry in Dir::read_from(&listed)? {
         let entry = entry?;
         if is_temporary(entry.file_name().to_bytes()) {
             // What cannot be deleted is no reason not to copy.
-            let _ = remove_if_left(folder, entry.file_name());
+            let _ = remove_if_left(folder, entry.file_name(), found);
         }
     }
     Ok(())
 }
 
-fn remove_if_left(above: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+fn remove_if_left(above: BorrowedFd<'_>, name: &CStr, found: &mut dyn FnMut(u64)) -> Result<()> {
     let folder = open_to_read(above, name)?;
     flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
     let is_ours = statat(&folder, owner(folder.as_fd())?, AtFlags::SYMLINK_NOFOLLOW).is_ok();
     if is_ours {
+        for entry in Dir::read_from(open_to_read(folder.as_fd(), c".")?)? {
+            let entry = entry?;
+            let record = entry.file_name().to_str().ok().and_then(|it| it.strip_prefix(RECORD));
+            if let Some(Ok(record)) = record.map(|it| u64::from_str_radix(it, 16)) {
+                found(record);
+            }
+        }
         remove(above, name, folder.as_fd())
     } else {
         unlinkat(above, name, AtFlags::REMOVEDIR) // if it is empty
@@ -219,7 +241,7 @@ mod tests {
     /// Sweeps until nothing but `left` names are there: a process that another test is starting has the lock as well until it has become a program.
     fn sweep_to(left: usize, base: &Path, folder: &OwnedFd) {
         for _ in 0..1000 {
-            sweep(folder.as_fd()).unwrap();
+            sweep(folder.as_fd(), &mut |_| {}).unwrap();
             if names(base).len() == left {
                 return;
             }
@@ -269,7 +291,7 @@ mod tests {
         // Closed to its owner, and still to be deleted.
         let inner = base.join(OsStr::from_bytes(alive.name.to_bytes())).join("folder");
         fs::set_permissions(inner, std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
-        sweep(folder.as_fd()).unwrap();
+        sweep(folder.as_fd(), &mut |_| {}).unwrap();
         assert_eq!(names(&base), [alive.name.to_bytes()]);
         leave(alive);
         sweep_to(0, &base, &folder);
@@ -316,7 +338,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                    sweep(folder.as_fd()).unwrap();
+                    sweep(folder.as_fd(), &mut |_| {}).unwrap();
                 }
             });
             for _ in 0..300 {

@@ -24,7 +24,7 @@ use super::engine::Engine;
 use super::links::LateFolder;
 use super::parcel::{Ground, NAMES, Parcel, Tree};
 use super::place::{self, End, Place, SEARCH};
-use super::staging;
+use super::staging::{self, Staging, record_of};
 use super::worker::{EXISTS, FOLDER_THERE};
 use super::{CopyError, OnExists};
 
@@ -161,8 +161,11 @@ fn id(metadata: &fs::Metadata) -> (u64, u64) {
 /// The sum of the sizes of a parcel's files.
 pub(super) fn bytes_of(place: &mut Place, parcel: &Parcel) -> u64 {
     let Ok(folder) = place.open(&parcel.tree.source, &parcel.folder) else { return 0 };
-    let size = |(kind, name): (u8, &CStr)| match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if kind == b'f' => stat.st_size.cast_unsigned(),
+    // That it is a regular file is not known before of one that was named by the user.
+    let size = |(_, name): (u8, &CStr)| match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+            stat.st_size.cast_unsigned()
+        }
         _ => 0,
     };
     parcel.names().map(size).sum::<u64>()
@@ -175,6 +178,8 @@ pub(super) struct Found {
     pub(super) folders: Vec<LateFolder>,
     /// A descriptor on each file system that something is copied to.
     pub(super) disks: Vec<OwnedFd>,
+    /// By root: a record of each directory in `folders` that must not stay as it is if this run is killed.
+    pub(super) records: HashMap<End, Staging>,
 }
 
 pub(super) struct Walker<'a> {
@@ -193,6 +198,8 @@ pub(super) struct Walker<'a> {
     swept: HashSet<(u64, u64)>,
     /// Files that were named by the user one after the other, and how many they are.
     named: Option<(Parcel, usize)>,
+    /// Directories that a killed run has not finished.
+    unfinished: HashSet<(End, u64)>,
     /// In a dry run: files with several names that were counted.
     linked: HashSet<(u64, u64)>,
 }
@@ -219,6 +226,7 @@ impl<'a> Walker<'a> {
             targets: HashSet::new(),
             swept: HashSet::new(),
             named: None,
+            unfinished: HashSet::new(),
             linked: HashSet::new(),
         }
     }
@@ -414,7 +422,9 @@ impl<'a> Walker<'a> {
         match self.try_make(tree, visit, stat) {
             Ok((ground, base)) => {
                 let lacks = self.engine.settings.lacks(stat.st_mode, 0o700);
-                let is_late = self.engine.options.preserve || (lacks && ground == Ground::Fresh);
+                let is_late = self.engine.options.preserve
+                    || lacks
+                        && (ground == Ground::Fresh || self.is_unfinished(tree, target_folder));
                 if is_late && !self.engine.options.dry_run {
                     let (folder, target_folder) = (folder.clone(), target_folder.clone());
                     let late = LateFolder { tree: tree.clone(), folder, target_folder };
@@ -452,6 +462,9 @@ impl<'a> Walker<'a> {
         } else if let Some((above, name)) = target.parent() {
             // Writable for us as long as we put something into it.
             let mode = Mode::from_raw_mode(stat.st_mode & 0o777) | Mode::RWXU;
+            if !self.engine.options.preserve && self.engine.settings.lacks(stat.st_mode, 0o700) {
+                self.record(&tree.target, record_of(&target.to_bytes()));
+            }
             let above = self.target.open(&tree.target, above)?;
             match mkdirat(above, name, mode) {
                 Ok(()) => {
@@ -539,11 +552,46 @@ impl<'a> Walker<'a> {
             self.devices.push(stat.st_dev);
             self.found.disks.push(place::open_to_read(to, c".")?);
         }
+        // As an earlier run has left it, or this one has to: its owner cannot put anything into it.
+        if stat.st_mode & 0o700 != 0o700
+            && source.is_some_and(|source| {
+                self.engine.options.preserve || source.st_mode & 0o700 == stat.st_mode & 0o700
+            })
+            && stat.st_uid == rustix::process::geteuid().as_raw()
+        {
+            allow_owner(to)?;
+            self.unfinished.insert((tree.target.clone(), record_of(&folder.to_bytes())));
+        }
         if self.swept.insert(place::id(&stat)) {
+            let mut records = Vec::new();
+            let to = openat(to, c".", SEARCH, Mode::empty())?;
             // One that may not be listed may still be written to.
-            let _ = staging::sweep(to);
+            let _ = staging::sweep(to.as_fd(), &mut |record| {
+                self.record(&tree.target, record);
+                records.push((tree.target.clone(), record));
+            });
+            self.unfinished.extend(records);
         }
         Ok(())
+    }
+
+    /// Whether a run that was killed has made a directory, and not finished it.
+    fn is_unfinished(&self, tree: &Tree, folder: &DirPath) -> bool {
+        let record = record_of(&folder.to_bytes());
+        self.unfinished.contains(&(tree.target.clone(), record))
+    }
+
+    /// Notes, for the case that this run is killed, that a directory is not as it should be.
+    fn record(&mut self, root: &End, record: u64) {
+        if !self.found.records.contains_key(root)
+            && let Ok(folder) = self.target.open(root, &DirPath::default())
+            && let Ok(staging) = Staging::create(folder)
+        {
+            self.found.records.insert(root.clone(), staging);
+        }
+        if let Some(staging) = self.found.records.get(root) {
+            staging.record(record);
+        }
     }
 
     fn add(&mut self, parcel: Parcel) {

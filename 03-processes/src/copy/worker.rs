@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, SeekFrom, Stat, copy_file_range, fchmod, fstat,
     ftruncate, linkat, mkdirat, mknodat, openat, readlinkat, renameat, renameat_with, seek, statat,
@@ -132,6 +133,8 @@ struct Group {
 
 impl Copier {
     pub(super) fn new(settings: Settings) -> Self {
+        // A file longer than the limit for this process (`ulimit -f`) is an error, and not the end of this thread, which only copies.
+        let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
         let pump = Pump { by_kernel: true, by_hand: false, buffer: Vec::new() };
         let (source, target) = (Place::default(), Place::default());
         Self { settings, source, target, temporary: Temporary::default(), pump }

@@ -124,6 +124,8 @@ fn catch_signals() -> &'static OnceLock<Signal> {
     let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
     let signals: SigSet =
         all.into_iter().filter(|signal| ignored >> (*signal as u32 - 1) & 1 == 0).collect();
+    // With a limit of file sizes (`ulimit -f`), a file that is too long is an error.
+    let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
     // In this thread, before there are others: they inherit it.
     if signals.thread_block().is_ok() {
         let watch = move || {

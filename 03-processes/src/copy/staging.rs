@@ -15,11 +15,12 @@
 
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, RandomState};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, StatxFlags, chmodat, fchmod, flock, fstat,
-    mkdirat, openat, statat, statx, unlinkat,
+    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, RawDir, SeekFrom, StatxFlags, chmodat, fchmod,
+    flock, fstat, mkdirat, openat, seek, statat, statx, unlinkat,
 };
 use rustix::io::{Errno, Result};
 
@@ -187,7 +188,11 @@ fn remove_if_left(above: BorrowedFd<'_>, name: &CStr, found: &mut dyn FnMut(u64)
 /// Deletes such a directory: files are in it, and directories of files. What says whose it is goes last.
 fn remove(above: BorrowedFd<'_>, name: &CStr, folder: BorrowedFd<'_>) -> Result<()> {
     let owner = owner(folder)?;
-    for entry in Dir::read_from(open_to_read(folder, c".")?)? {
+    // By the descriptor that is open: there may be no other one to be had.
+    seek(folder, SeekFrom::Start(0))?;
+    let mut buffer = [MaybeUninit::uninit(); 4 << 10];
+    let mut entries = RawDir::new(folder, &mut buffer);
+    while let Some(entry) = entries.next() {
         let entry = entry?;
         let inner = entry.file_name();
         if !matches!(inner.to_bytes(), b"." | b"..") && inner != &*owner {
@@ -203,7 +208,12 @@ pub(super) fn remove_entry(folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let inner = match open_to_read(folder, name) {
         Ok(inner) => inner,
         Err(Errno::NOTDIR | Errno::LOOP) => return unlinkat(folder, name, AtFlags::empty()),
-        Err(errno) => return unlinkat(folder, name, AtFlags::empty()).map_err(|_| errno),
+        // No descriptor is to be had: a file, or a directory with nothing in it.
+        Err(errno) => {
+            return unlinkat(folder, name, AtFlags::empty())
+                .or_else(|_| unlinkat(folder, name, AtFlags::REMOVEDIR))
+                .map_err(|_| errno);
+        }
     };
     let _ = fchmod(&inner, Mode::RWXU);
     for entry in Dir::read_from(&inner)? {

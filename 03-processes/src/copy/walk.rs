@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    Access, AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat, accessat, chmodat, fstat, mkdirat,
-    openat, statat,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, Stat, accessat,
+    chmodat, fstat, mkdirat, openat, statat, statfs,
 };
 use rustix::io::Errno;
 
@@ -87,6 +87,9 @@ pub(super) fn resolve(sources: &[PathBuf], target: &Path) -> Result<Vec<Root>, C
         Ok(_) => return Err(CopyError::Target(above.into(), no_folder())),
         Err(error) => return Err(CopyError::Target(above.into(), error)),
     }
+    let target_is_folder = there.as_ref().is_some_and(fs::Metadata::is_dir);
+    can_hold_files(if target_is_folder { target } else { above })
+        .map_err(|error| CopyError::Target(target.into(), error))?;
     let (mut roots, mut targets) = (Vec::with_capacity(sources.len()), HashSet::new());
     // Every directory that the target is in, as it really is, whatever names lead there.
     let deepest = [target, above].into_iter().find_map(|path| fs::canonicalize(path).ok());
@@ -95,7 +98,6 @@ pub(super) fn resolve(sources: &[PathBuf], target: &Path) -> Result<Vec<Root>, C
         .flat_map(|path| path.ancestors())
         .filter_map(|folder| fs::metadata(folder).ok().map(|folder| id(&folder)))
         .collect();
-    let target_is_folder = there.as_ref().is_some_and(fs::Metadata::is_dir);
     for source in sources {
         let metadata = fs::symlink_metadata(source);
         let metadata = metadata.map_err(|error| CopyError::Source(source.clone(), error))?;
@@ -152,6 +154,18 @@ pub(super) fn resolve(sources: &[PathBuf], target: &Path) -> Result<Vec<Root>, C
         }
     }
     Ok(roots)
+}
+
+/// Whether a directory is one that new files can be made in, given the permission.
+fn can_hold_files(folder: &Path) -> io::Result<()> {
+    let problem = if fs::metadata(folder)?.nlink() == 0 {
+        "this directory has been deleted"
+    } else if statfs(folder)?.f_type == PROC_SUPER_MAGIC {
+        "no file can be made in /proc"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::other(problem))
 }
 
 fn id(metadata: &fs::Metadata) -> (u64, u64) {

@@ -122,6 +122,8 @@
 //! nothing of the original process is changed: what the copy drops or closes stays as it is for the
 //! original. A program that becomes a daemon does so first. In a forked copy that returns from a
 //! task or from a process's function, the process exits there, with status 0, or 101 after a panic.
+//! Until the copy ends or executes another program, it keeps open what the original had open: the
+//! other end of a pipe notices that an end is gone only then, and shared memory is freed only then.
 //!
 //! # Limits and tools
 //!

@@ -34,6 +34,7 @@ tests!([
     a_seccomp_filter_is_the_callers,
     a_landlock_sandbox_is_the_callers,
     dropped_capabilities_stay_dropped,
+    a_program_that_gave_up_root_starts_children_without_it,
     a_directory_of_the_calling_thread_alone_is_the_childs,
     a_stopped_child_of_a_thread_that_has_ended_dies_with_the_process,
 ] helpers [
@@ -46,6 +47,7 @@ tests!([
     install_a_filter,
     enter_a_landlock,
     drop_a_capability,
+    give_up_root,
     start_on_a_thread_and_wait,
 ]);
 
@@ -508,6 +510,35 @@ fn drop_a_capability() {
     }
     let after = before & !(1 << CAP_SYS_TIME);
     assert_eq!(spawn(bounding, ()).unwrap().join(), Ok(after));
+}
+
+fn a_program_that_gave_up_root_starts_children_without_it() {
+    run_helper("give_up_root");
+}
+
+fn give_up_root() {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    const NOBODY: u32 = 65_534;
+    if !geteuid().is_root() {
+        return println!("SKIPPED: only root can become another user");
+    }
+    fn ids(_: ()) -> [u32; 4] {
+        [getuid().as_raw(), geteuid().as_raw(), getgid().as_raw(), getegid().as_raw()]
+    }
+    let pool = Pool::builder().workers(1).build().unwrap();
+    assert_eq!(spawn(ids, ()).unwrap().join(), Ok([0; 4]));
+    // SAFETY: has no precondition. The C library changes the ids of all threads.
+    assert_eq!(unsafe { (libc::setgid(NOBODY), libc::setuid(NOBODY)) }, (0, 0));
+    assert_eq!(spawn(ids, ()).unwrap().join(), Ok([NOBODY; 4]));
+    let without = Pool::builder().workers(1).build().unwrap();
+    assert_eq!(without.apply(ids, ()), Ok([NOBODY; 4]));
+    // What was started before is root's, and cannot be killed any more: it ends with its ring of tasks.
+    assert_eq!(pool.apply(ids, ()), Ok([0; 4]));
+    pool.join();
+    let queue = Queue::unbounded().unwrap();
+    let child = spawn(|queue: Queue<u32>| queue.put(&7).unwrap(), queue.clone()).unwrap();
+    child.join().unwrap();
+    assert_eq!(queue.get().unwrap(), 7);
 }
 
 fn a_directory_of_the_calling_thread_alone_is_the_childs() {

@@ -19,7 +19,7 @@ use crate::sync::{Deadline, deadline_after};
 
 /// What is read from one connection before the others have their turn.
 const TURN: usize = 1 << 20;
-/// How long accepting rests when the process has no descriptor left.
+/// How long the server rests when the system has no descriptor or no memory left.
 const REST: Duration = Duration::from_millis(100);
 
 pub(super) struct Server {
@@ -265,8 +265,10 @@ impl Server {
                 if connection.output.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
             polled.push(PollFd::new(connection.stream.as_fd(), PollFlags::POLLIN | write));
         }
-        // An interruption or a want of memory: look at everything, nothing is ready.
+        // No memory, or more connections than the process may open by now: nothing is known to be
+        // ready, and trying again at once would keep a processor busy.
         if poll(&mut polled, timeout).is_err() {
+            std::thread::sleep(REST);
             return Some(Vec::new());
         }
         let flags: Vec<PollFlags> =

@@ -115,7 +115,7 @@ struct Held {
 static ARENA: OnceLock<Arena> = OnceLock::new();
 static SETUP: Mutex<()> = Mutex::new(());
 
-/// The arena's descriptor, to hand to a child, which calls [`adopt`]. Makes the arena if this process has none yet.
+/// The arena's descriptor, to hand to a child, which calls [`inherit`]. Makes the arena if this process has none yet.
 ///
 /// # Errors
 ///
@@ -129,7 +129,7 @@ pub(crate) fn descriptor() -> io::Result<BorrowedFd<'static>> {
 /// # Errors
 ///
 /// `AlreadyExists` when this process has an arena; `InvalidData` when the descriptor is not one; and as [`descriptor`].
-pub(crate) fn adopt(descriptor: OwnedFd) -> io::Result<()> {
+pub(crate) fn inherit(descriptor: OwnedFd) -> io::Result<()> {
     fork::begin_use()?;
     let _setup = lock(&SETUP);
     if ARENA.get().is_some() {
@@ -575,6 +575,23 @@ pub(crate) fn import<E: serde::de::Error>(id: RangeId) -> Result<Range, E> {
     })
 }
 
+/// Holds what handles stand for whose bytes will be decoded later. What is gone is left out.
+pub(crate) fn adopt(handles: &[RangeId]) -> Vec<Range> {
+    let open = |id: &RangeId| {
+        Range::open(*id).unwrap_or_else(|_| {
+            // The one who encoded it must not wait for this for ever.
+            arena().ok()?.tick_off(id.token, id.slot);
+            None
+        })
+    };
+    handles.iter().filter_map(open).collect()
+}
+
+/// Whether handles whose token this process issued have been decoded, or adopted.
+pub(crate) fn have_arrived(handles: &[RangeId]) -> bool {
+    arena().is_ok_and(|arena| !handles.iter().any(|id| arena.is_outstanding(id.token)))
+}
+
 /// Forgets, on this thread, that a handle was gone.
 #[inline]
 pub(crate) fn forget_gone() {
@@ -610,7 +627,7 @@ mod tests {
     #[test]
     fn a_process_with_an_arena_adopts_no_other() {
         let for_a_child = descriptor().unwrap().try_clone_to_owned().unwrap();
-        assert_eq!(adopt(for_a_child).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(inherit(for_a_child).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]

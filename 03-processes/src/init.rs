@@ -289,7 +289,7 @@ fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
     // a parent that died before this line is not noticed. The watch sees to those.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     threads::start("parent-watch", Some(64 * 1024), move || die_with(&parent))?;
-    crate::arena::adopt(next()?)?;
+    crate::arena::inherit(next()?)?;
     let stdin = if start.inherit_stdin { Some(next()?) } else { None };
     set_stdio(stdin)?;
     // What `ps` and `top` show: the kernel keeps the first 15 bytes.

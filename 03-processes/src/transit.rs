@@ -3,12 +3,14 @@
 //! The handle's `Serialize` cannot know what its bytes are for, so whoever encodes a value says so
 //! first, by an [`Encoding`] on this thread:
 //!
-//! - *Memory that others read* (a queue's item, a task's result, a manager's item): a token of this
-//!   process keeps the range, until the first decoding or until this process ends.
+//! - *Memory that others read* (a queue's item, a manager's item): a token of this process keeps the
+//!   range, until the first decoding or until this process ends. The handles in a task's result are
+//!   listed before it, so that the pool's process holds what they stand for as soon as it has the
+//!   result, and the worker ends only then.
 //! - *A packet* (a message in a pipe, a process's argument or result): a descriptor with locks goes
 //!   along and keeps the range until the packet is decoded or dropped, whoever has ended meanwhile.
-//! - *Memory that this process keeps* (an initializer's argument): this process keeps the range
-//!   beside the bytes.
+//! - *Memory that this process keeps* (a task's argument, an initializer's): this process keeps the
+//!   range beside the bytes.
 //! - *Nothing known*, when the program itself calls a serializer: a token, as for memory.
 //!
 //! If the value cannot be encoded, or its bytes cannot be passed on, the tokens are taken back at
@@ -69,16 +71,26 @@ impl Encoding {
         STATE.set(this.before);
     }
 
-    /// The ranges to which there are handles in the bytes.
+    /// Adds the ranges to which there are handles in the bytes.
     #[inline]
-    pub(crate) fn into_ranges(self) -> Vec<Range> {
+    pub(crate) fn keep_in(self, ranges: &mut Vec<Range>) {
         let this = ManuallyDrop::new(self);
-        let mut ranges = Vec::new();
         if STATE.get() & COUNT != this.before & COUNT {
-            ranges = this.end().into_iter().map(|(range, _)| range).collect();
+            ranges.extend(this.end().into_iter().map(|(range, _)| range));
         }
         STATE.set(this.before);
-        ranges
+    }
+
+    /// The handles in the bytes, whose tokens stay outstanding.
+    #[inline]
+    pub(crate) fn into_handles(self) -> Vec<RangeId> {
+        let this = ManuallyDrop::new(self);
+        let mut handles = Vec::new();
+        if STATE.get() & COUNT != this.before & COUNT {
+            handles = this.end().into_iter().map(|(_, id)| id).collect();
+        }
+        STATE.set(this.before);
+        handles
     }
 
     #[cold]

@@ -285,7 +285,8 @@ pub(crate) fn encode<T: Serialize + ?Sized>(prefix: Vec<u8>, value: &T) -> Resul
     let mut bytes = prefix;
     codec::encode(value, &mut bytes).map_err(explain)?;
     let mut descriptors = OUTGOING.take().unwrap_or_default();
-    let ranges = encoding.into_ranges();
+    let mut ranges = Vec::new();
+    encoding.keep_in(&mut ranges);
     if !ranges.is_empty() {
         // After those of the value, which are known by their positions: kept until the value is
         // decoded.
@@ -335,10 +336,14 @@ pub(crate) fn encode_at<T: Serialize + ?Sized>(
     codec::encode_to(value, Over { bytes, at }).map_err(explain)
 }
 
-/// Encodes a value without descriptors.
+/// Encodes a value without descriptors; the caller keeps the value for as long as the bytes are
+/// needed, and so whatever there are handles to in it.
 pub(crate) fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
+    let encoding = Encoding::begin(Carrier::Kept);
     let mut bytes = Vec::new();
-    append(value, &mut bytes).map(|()| bytes)
+    append(value, &mut bytes)?;
+    encoding.passed_on();
+    Ok(bytes)
 }
 
 /// Encodes over what is in a vector.

@@ -13,7 +13,7 @@ use processes::manager::{self, Manager};
 use processes::pipe::{self, SendError};
 use processes::queue::{Builder, GetError, PutError, Queue};
 use processes::ring;
-use processes::{Pool, SpawnError, spawn};
+use processes::{Pool, SpawnError, TaskError, spawn};
 use serde::{Deserialize, Serialize, Serializer};
 
 tests!([
@@ -22,6 +22,8 @@ tests!([
     each_of_many_handles_of_one_queue_counts_by_itself,
     a_result_holds_its_queue_until_it_is_joined,
     a_message_holds_its_queue_when_its_sender_has_ended,
+    a_result_holds_its_queue_when_its_worker_has_ended,
+    an_argument_holds_its_queue_until_its_task_has_ended,
     queues_in_queues_in_queues,
     bytes_decoded_twice_tick_off_no_other_handle,
     a_lease_given_again_has_its_handle,
@@ -173,6 +175,68 @@ fn a_message_holds_its_queue_when_its_sender_has_ended() {
     }
 }
 
+fn a_result_holds_its_queue_when_its_worker_has_ended() {
+    let pool = Pool::builder().workers(2).max_tasks_per_worker(1).build().unwrap();
+    let results: Vec<_> = (0..6).map(|number| pool.apply_async(with, number).unwrap()).collect();
+    assert!(wait_until(Duration::from_secs(60), || results.iter().all(|one| one.is_ready())));
+    pool.join();
+    sweep();
+    for (number, result) in results.into_iter().enumerate() {
+        assert_eq!(content(&result.get().unwrap()), Ok(number as u32));
+    }
+
+    // In chunks, with and without handles, one by one, and in any order.
+    type Maybe = Option<Queue<u32>>;
+    let make = |number: u32| -> Maybe { number.is_multiple_of(3).then(|| with(number)) };
+    let check = |number: u32, made: Maybe| {
+        assert_eq!(made.is_some(), number.is_multiple_of(3));
+        made.into_iter().for_each(|queue| assert_eq!(content(&queue), Ok(number)));
+    };
+    let pool = Pool::builder().workers(2).max_tasks_per_worker(20).build().unwrap();
+    let made = pool.options().chunk(10).map(make, 0..100).unwrap();
+    sweep();
+    made.into_iter().zip(0..).for_each(|(made, number)| check(number, made));
+    let mut made = pool.imap(make, 0..100);
+    for number in 0..100 {
+        if number % 10 == 0 {
+            sweep();
+        }
+        check(number, made.next().unwrap().unwrap());
+    }
+    drop(made);
+    let mut numbers: Vec<u32> = pool
+        .imap_unordered(make, 0..100)
+        .filter_map(|made| Some(content(&made.unwrap()?).unwrap()))
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..100).step_by(3).collect::<Vec<_>>());
+}
+
+fn an_argument_holds_its_queue_until_its_task_has_ended() {
+    // The task's first worker is killed, and the argument decoded again; nobody else has it.
+    let pool = Pool::builder().workers(2).build().unwrap();
+    let deaths = with(0);
+    let task = |(queue, deaths): (Queue<u32>, Queue<u32>)| {
+        let before = deaths.get().unwrap();
+        deaths.put(&(before + 1)).unwrap();
+        if before < 2 {
+            std::process::abort();
+        }
+        content(&queue)
+    };
+    let result = pool.options().may_run_again().apply(task, (with(1), deaths.clone()));
+    assert_eq!((result.unwrap(), content(&deaths)), (Ok(1), Ok(3)));
+
+    // Far ahead of the worker, in chunks.
+    let pool = Pool::builder().workers(1).build().unwrap();
+    for chunk in [1, 16] {
+        let numbers = pool.options().chunk(chunk).map(|queue| content(&queue), (0..200).map(with));
+        assert!(numbers.unwrap().into_iter().eq((0..200).map(Ok)));
+        let numbers = pool.options().chunk(chunk).imap(|queue| content(&queue), (0..200).map(with));
+        assert!(numbers.map(Result::unwrap).eq((0..200).map(Ok)));
+    }
+}
+
 fn queues_in_queues_in_queues() {
     type One = Queue<u32>;
     type Two = Queue<One>;
@@ -300,6 +364,18 @@ fn what_never_arrives_is_released() {
     drop(child);
     is_released("a result that nobody joined");
 
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let result = pool.apply_async(|()| big_in_child(), ()).unwrap();
+    assert!(wait_until(Duration::from_secs(60), || result.is_ready()));
+    drop(result);
+    is_released("a task's result that nobody fetched");
+    let results = pool.imap(|()| big_in_child(), [(), ()]);
+    drop(results);
+    pool.terminate();
+    assert!(matches!(pool.apply(|_: Queue<Vec<u8>>| (), big()), Err(TaskError::Terminated)));
+    pool.join();
+    is_released("what is left of a pool");
+
     // A token belongs to the process that encoded the handle: it ends with it.
     let mailbox = Queue::<Queue<Vec<u8>>>::bounded(2).unwrap();
     let put = |mailbox: Queue<Queue<Vec<u8>>>| mailbox.put(&big_in_child()).unwrap();
@@ -354,6 +430,9 @@ fn failed_puts_pin_nothing() {
     let (broken, receiver) = pipe::simplex::<Handle>().unwrap();
     drop(receiver);
     let (refusing, _receiver) = pipe::simplex::<(Handle, Never)>().unwrap();
+    let pool = Pool::builder().workers(1).build().unwrap();
+    pool.terminate();
+    let take = |_: Handle| ();
     let take_two = |_: (Handle, Never)| ();
     let queue = || Queue::<u8>::bounded(1).unwrap();
     let (before, _) = memory();
@@ -366,6 +445,8 @@ fn failed_puts_pin_nothing() {
         assert!(matches!(broken.send(&queue()), Err(SendError::Closed)));
         assert!(matches!(refusing.send(&(queue(), Never(0))), Err(SendError::Encode(_))));
         assert!(matches!(spawn(take_two, (queue(), Never(0))), Err(SpawnError::Encode(_))));
+        assert!(matches!(pool.apply(take, queue()), Err(TaskError::Terminated)));
+        assert!(pool.apply(take_two, (queue(), Never(0))).is_err());
     }
     let (after, _) = memory();
     assert!(after < before + u64::from(ROUNDS) * 4096, "{before} bytes before, {after} after");

@@ -158,6 +158,11 @@ impl Arena {
         }
     }
 
+    /// Whether the token, issued by this process, has not been ticked off.
+    pub(super) fn is_outstanding(&self, token: Token) -> bool {
+        token.value != 0 && self.token(token.index).load(Ordering::SeqCst) == token.value
+    }
+
     /// Whether a token of a living process keeps the slot. The caller holds the arena's lock, and
     /// no process holds the slot: so no token for it can be issued meanwhile.
     pub(super) fn is_in_flight(&self, local: &Local, slot: u32) -> io::Result<bool> {

@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use crate::arena::Range;
+use crate::transit::{Carrier, Encoding};
 use crate::wire;
 
 /// The byte before a length of four bytes; lengths from here on have one.
@@ -19,8 +21,11 @@ pub(super) fn encode<A: Serialize>(
     buffer: &mut Vec<u8>,
     at: usize,
     argument: &A,
+    kept: &mut Vec<Range>,
 ) -> Result<usize, String> {
+    let encoding = Encoding::begin(Carrier::Kept);
     let end = wire::encode_at(argument, buffer, at + 1)?;
+    encoding.keep_in(kept);
     match buffer.get_mut(at) {
         Some(prefix) if end - at - 1 < usize::from(LONG) => {
             *prefix = (end - at - 1) as u8;
@@ -80,8 +85,8 @@ mod tests {
         let mut buffer = Vec::new();
         let mut end = 0;
         for text in &texts {
-            end = encode(&mut buffer, end, text).unwrap();
-            end = encode(&mut buffer, end, &()).unwrap();
+            end = encode(&mut buffer, end, text, &mut Vec::new()).unwrap();
+            end = encode(&mut buffer, end, &(), &mut Vec::new()).unwrap();
         }
         let mut arguments = Arguments(&buffer[..end]);
         for text in &texts {

@@ -11,6 +11,7 @@ use super::arguments;
 use super::dispatch::Dispatch;
 use super::task::{Sink, TaskError, Tasks};
 use super::worker::{Batch, RunTasks};
+use crate::arena::Range;
 use crate::fork;
 use crate::process::SpawnError;
 use crate::remote::Remote;
@@ -28,6 +29,8 @@ const BETWEEN: usize = 64;
 #[derive(Default)]
 pub(super) struct Chunk {
     pub(super) arguments: Vec<u8>,
+    /// What there are handles to in the arguments, held until the tasks have ended.
+    pub(super) kept: Vec<Range>,
     /// The index of the first task.
     pub(super) first: usize,
     pub(super) count: usize,
@@ -75,6 +78,7 @@ impl Submission {
         let tasks = Tasks {
             entry: self.entry,
             arguments: chunk.arguments,
+            kept: chunk.kept,
             count: chunk.count,
             sink: Arc::clone(&self.sink),
             first: chunk.first,
@@ -110,7 +114,7 @@ impl Submission {
         mut arguments: impl Iterator<Item = A>,
         mut between: impl FnMut(),
     ) -> usize {
-        let (mut buffer, mut next, mut since) = (Vec::new(), 0, 0);
+        let (mut buffer, mut kept, mut next, mut since) = (Vec::new(), Vec::new(), 0, 0);
         loop {
             let start = (chunk > 1).then(Instant::now);
             // The counters are local: storing them for each argument would cost more than its
@@ -124,7 +128,7 @@ impl Submission {
                         is_over = true;
                         break;
                     };
-                    match arguments::encode(&mut buffer, end, &argument) {
+                    match arguments::encode(&mut buffer, end, &argument, &mut kept) {
                         Ok(after) => (end, count) = (after, count + 1),
                         Err(error) => {
                             refused = Some(error);
@@ -147,7 +151,8 @@ impl Submission {
                 return next;
             }
             let arguments = buffer[..end].to_vec();
-            self.submit_or_fail(Chunk { arguments, first: next, count });
+            let kept = std::mem::take(&mut kept);
+            self.submit_or_fail(Chunk { arguments, kept, first: next, count });
             next += count;
             if let Some(error) = refused {
                 self.fail(next, TaskError::Encode(error));

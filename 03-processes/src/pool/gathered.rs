@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::board::Records;
 use super::task::{Gather, Monitor, TaskError, catch, value};
 use super::worker::{keep_small, tag};
+use crate::arena::Range;
 
 /// The caller is woken for so many results, or so many bytes.
 const MANY: usize = 4096;
@@ -21,6 +22,8 @@ pub(super) struct Gathered {
     /// The records of all runs, one after the other.
     bytes: Vec<u8>,
     errors: Vec<(usize, TaskError)>,
+    /// What there are handles to in any of the results, held until all have been decoded.
+    kept: Vec<Range>,
     /// How many results these are.
     waiting: usize,
     /// How many tasks have ended.
@@ -56,7 +59,8 @@ impl Gather for Gathered {
         self.errors.push((index, error));
     }
 
-    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8]) {
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>) {
+        self.kept.extend(kept);
         self.counted += 1;
         self.waiting += 1;
         let before = self.bytes.len();

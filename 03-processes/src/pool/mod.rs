@@ -581,12 +581,13 @@ impl<'a> Options<'a> {
     {
         let slot: Arc<Slot> = Arc::new(Monitor::new(None));
         let submission = Submission::new::<F, A, T>(self, function, Arc::clone(&slot) as _)?;
-        let mut arguments = Vec::new();
-        let end = arguments::encode(&mut arguments, 0, &argument).map_err(TaskError::Encode)?;
+        let (mut arguments, mut kept) = (Vec::new(), Vec::new());
+        let end = arguments::encode(&mut arguments, 0, &argument, &mut kept)
+            .map_err(TaskError::Encode)?;
         // This process's copy of what travelled is closed before the task runs.
         drop(argument);
         arguments.truncate(end);
-        submission.submit(Chunk { arguments, first: 0, count: 1 }, false)?;
+        submission.submit(Chunk { arguments, kept, first: 0, count: 1 }, false)?;
         Ok(AsyncResult::new(slot))
     }
 

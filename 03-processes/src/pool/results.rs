@@ -20,6 +20,7 @@ use super::board::Records;
 use super::feed::{CHUNK_BYTES, Chunk, SLOW, Submission};
 use super::task::{Gather, Monitor, Outcome, Stream, TaskError, decode};
 use super::{Options, Pool, arguments};
+use crate::arena::Range;
 use crate::fork;
 
 /// Chunks for each worker that an `imap` has under way.
@@ -86,9 +87,9 @@ impl Gather for State {
         }
     }
 
-    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8]) {
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>) {
         if !self.is_abandoned {
-            self.stream.gather(index, tag, bytes);
+            self.stream.gather(index, tag, bytes, kept);
         }
     }
 
@@ -109,7 +110,8 @@ impl Shared {
         let mut buffer = Vec::new();
         while self.wait_for_room() {
             let Some(argument) = arguments.next() else { break };
-            let encoded = arguments::encode(&mut buffer, 0, &argument);
+            let mut kept = Vec::new();
+            let encoded = arguments::encode(&mut buffer, 0, &argument, &mut kept);
             // This process's copy of what travels is closed before the task runs.
             drop(argument);
             if fork::is_fork() {
@@ -125,10 +127,11 @@ impl Shared {
                 Ok(end) if self.chunk == 1 => {
                     drop(state);
                     let arguments = buffer[..end].to_vec();
-                    self.submission.submit_or_fail(Chunk { arguments, first: index, count: 1 });
+                    let chunk = Chunk { arguments, kept, first: index, count: 1 };
+                    self.submission.submit_or_fail(chunk);
                 }
                 Ok(end) => {
-                    let full = state.add(index, &buffer[..end], self.chunk);
+                    let full = state.add(index, &buffer[..end], kept, self.chunk);
                     if state.since.is_some() && state.pending.count == 1 {
                         self.state.notify();
                     }
@@ -213,12 +216,19 @@ impl Shared {
 
 impl State {
     /// Adds a drawn argument to the pending ones. Returns them if they are to be submitted.
-    fn add(&mut self, index: usize, argument: &[u8], chunk: usize) -> Option<Chunk> {
+    fn add(
+        &mut self,
+        index: usize,
+        argument: &[u8],
+        kept: Vec<Range>,
+        chunk: usize,
+    ) -> Option<Chunk> {
         if self.pending.count == 0 {
             self.pending.first = index;
             self.since = Some(Instant::now());
         }
         self.pending.arguments.extend_from_slice(argument);
+        self.pending.kept.extend(kept);
         self.pending.count += 1;
         let is_full = self.pending.count >= chunk || self.pending.arguments.len() >= CHUNK_BYTES;
         let is_slow = || self.since.is_some_and(|since| since.elapsed() >= SLOW);

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use super::arguments::Arguments;
 use super::board::Records;
 use super::worker::{Batch, tag};
+use crate::arena::{self, Range, RangeId};
 use crate::codec;
 use crate::fork;
 use crate::panics::{self, Panic};
@@ -115,6 +116,8 @@ pub(super) struct Tasks {
     pub(super) entry: Remote<Batch>,
     /// [`Arguments`].
     pub(super) arguments: Vec<u8>,
+    /// What there are handles to in the arguments, held until the tasks have ended.
+    pub(super) kept: Vec<Range>,
     pub(super) count: usize,
     pub(super) sink: Arc<dyn Sink>,
     /// The first one's index in the sink.
@@ -152,6 +155,8 @@ impl Tasks {
         let rest = Self {
             entry: self.entry,
             arguments: self.arguments.split_off(end),
+            // Which of them has which is not known.
+            kept: self.kept.clone(),
             count: self.count - at,
             sink: Arc::clone(&self.sink),
             first: self.first + at,
@@ -172,6 +177,8 @@ impl Tasks {
 pub(super) struct Encoded {
     tag: u8,
     bytes: Vec<u8>,
+    /// What there are handles to in it, held until it is decoded.
+    kept: Vec<Range>,
 }
 
 /// What is known of a task that has ended.
@@ -179,8 +186,10 @@ pub(super) type Outcome = Result<Encoded, TaskError>;
 
 /// Decodes a result. A panic in the caller's `Deserialize` is an error of this result.
 pub(super) fn decode<T: DeserializeOwned>(outcome: Outcome) -> Result<T, TaskError> {
-    let Encoded { tag, bytes } = outcome?;
-    catch(|| value(tag, &bytes)).unwrap_or_else(Err)
+    let Encoded { tag, bytes, kept } = outcome?;
+    let result = catch(|| value(tag, &bytes)).unwrap_or_else(Err);
+    drop(kept);
+    result
 }
 
 pub(super) fn catch<R>(decode: impl FnOnce() -> R) -> Result<R, TaskError> {
@@ -270,12 +279,12 @@ pub(super) trait Gather: Send {
     fn fail(&mut self, index: usize, error: TaskError);
 
     /// Takes the result of the task of this index.
-    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8]);
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>);
 
     /// Takes the results of `count` tasks, from this index on.
     fn gather_records(&mut self, index: usize, count: usize, records: Records<'_>) {
         for (offset, (tag, bytes)) in records.take(count).enumerate() {
-            self.gather(index + offset, tag, bytes);
+            self.gather(index + offset, tag, bytes, Vec::new());
         }
     }
 
@@ -306,7 +315,11 @@ impl<G: Gather> Sink for Monitor<G> {
     }
 
     fn deliver(&self, index: usize, tag: u8, bytes: &[u8]) {
-        self.change(|gathered| gathered.gather(index, tag, bytes));
+        let (tag, bytes, kept) = match tag {
+            tag::HANDLES => adopt(bytes),
+            tag => (tag, bytes, Vec::new()),
+        };
+        self.change(|gathered| gathered.gather(index, tag, bytes, kept));
     }
 
     fn deliver_records(&self, index: usize, limit: usize, records: Records<'_>) -> usize {
@@ -318,6 +331,15 @@ impl<G: Gather> Sink for Monitor<G> {
     }
 }
 
+/// Takes over what there are handles to in a result. They are listed before it.
+#[cold]
+fn adopt(bytes: &[u8]) -> (u8, &[u8], Vec<Range>) {
+    match postcard::take_from_bytes::<Vec<RangeId>>(bytes) {
+        Ok((handles, rest)) => (tag::RETURNED, rest, arena::adopt(&handles)),
+        Err(_) => (tag::RETURNED, bytes, Vec::new()),
+    }
+}
+
 /// The place of one result.
 pub(super) type Slot = Monitor<Option<Outcome>>;
 
@@ -326,8 +348,8 @@ impl Gather for Option<Outcome> {
         *self = Some(Err(error));
     }
 
-    fn gather(&mut self, _index: usize, tag: u8, bytes: &[u8]) {
-        *self = Some(Ok(Encoded { tag, bytes: bytes.to_vec() }));
+    fn gather(&mut self, _index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>) {
+        *self = Some(Ok(Encoded { tag, bytes: bytes.to_vec(), kept }));
     }
 
     fn is_worth_a_look(&self) -> bool {
@@ -458,8 +480,8 @@ impl Gather for Stream {
         self.put(index, Err(error));
     }
 
-    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8]) {
-        self.put(index, Ok(Encoded { tag, bytes: bytes.to_vec() }));
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>) {
+        self.put(index, Ok(Encoded { tag, bytes: bytes.to_vec(), kept }));
     }
 
     fn is_worth_a_look(&self) -> bool {

@@ -2,6 +2,7 @@
 //! another ring.
 
 use std::marker::PhantomData;
+use std::time::{Duration, Instant};
 
 use crate::ring;
 use serde::de::DeserializeOwned;
@@ -9,11 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
 use super::board::{Board, Log};
+use crate::arena::{self, RangeId};
 use crate::codec;
 use crate::constructor;
 use crate::fork;
 use crate::panics::{self, Panic};
 use crate::remote::{Entry, Remote};
+use crate::transit::{Carrier, Encoding};
 use crate::wire;
 
 /// What a worker begins with.
@@ -59,6 +62,8 @@ pub(super) mod tag {
     /// A log: the batch's number and the first result's position (eight bytes each), then the
     /// records.
     pub(crate) const LOG: u8 = 6;
+    /// A result with handles of shared memory in it: a list of them, then the result.
+    pub(crate) const HANDLES: u8 = 7;
 }
 
 /// Tasks of one function, run one after the other.
@@ -71,6 +76,8 @@ pub(super) struct Batch {
     /// A result being encoded, and a message being built.
     result: Vec<u8>,
     message: Vec<u8>,
+    /// Handles in results that the pool may not hold yet.
+    in_flight: Vec<Vec<RangeId>>,
 }
 
 impl Batch {
@@ -85,6 +92,25 @@ impl Batch {
             return goes_on;
         }
         self.pass_on(tag, result)
+    }
+
+    /// Passes on a result with handles in it: never in the log, from which the pool may read it late.
+    #[cold]
+    fn finish_with_handles(&mut self, handles: Vec<RangeId>, result: &[u8]) -> bool {
+        let mut listed = postcard::to_stdvec(&handles).expect("numbers always encode");
+        listed.extend_from_slice(result);
+        if self.in_flight.len() >= IN_FLIGHT {
+            self.in_flight.retain(|handles| !arena::have_arrived(handles));
+        }
+        self.in_flight.push(handles);
+        if self.single {
+            self.send(tag::HANDLES, &listed);
+            return false;
+        }
+        self.flush();
+        self.send(tag::HANDLES, &listed);
+        self.log.begin(self.log.batch(), self.log.end() + 1);
+        self.log.goes_on()
     }
 
     fn pass_on(&mut self, tag: u8, result: &[u8]) -> bool {
@@ -150,13 +176,16 @@ where
             for argument in arguments.by_ref() {
                 result.clear();
                 let outcome = match codec::decode::<A>(argument) {
-                    Ok(argument) => wire::append(&function(argument), &mut result)
+                    Ok(argument) => encode(&function(argument), &mut result)
                         .map_err(|error| (tag::RESULT, error)),
                     Err(error) => Err((tag::ARGUMENT, wire::explain(error))),
                 };
                 fork::leave_if_fork(0);
                 let goes_on = match outcome {
-                    Ok(()) => batch.finish(tag::RETURNED, &result),
+                    Ok(handles) if !handles.is_empty() => {
+                        batch.finish_with_handles(handles, &result)
+                    }
+                    Ok(_) => batch.finish(tag::RETURNED, &result),
                     Err((tag, error)) => batch.finish_with(tag, &error),
                 };
                 if !goes_on {
@@ -172,6 +201,14 @@ where
         batch.arguments = bytes;
         batch.result = result;
     }
+}
+
+/// Encodes a result; the handles in it.
+#[inline]
+fn encode<T: Serialize>(value: &T, result: &mut Vec<u8>) -> Result<Vec<RangeId>, String> {
+    let encoding = Encoding::begin(Carrier::Memory);
+    wire::append(value, result)?;
+    Ok(encoding.into_handles())
 }
 
 /// Runs an initialiser of this type.
@@ -200,6 +237,13 @@ pub(super) fn keep_small(buffer: &mut Vec<u8>) {
     }
 }
 
+/// So many results with handles are kept in mind before those that have arrived are looked for.
+const IN_FLIGHT: usize = 64;
+
+/// How often a worker that is about to end looks whether the pool has its last results.
+const SOON: Duration = Duration::from_millis(1);
+const LONG_ENOUGH: Duration = Duration::from_secs(10);
+
 /// How long a worker looks for its next tasks before it sleeps, in pauses of the processor:
 /// briefly, since the pool's own threads, which have to get them ready, may need this very core.
 const SPINS: u32 = 100;
@@ -219,6 +263,7 @@ pub(super) fn work(begin: Begin) {
         single: true,
         result: Vec::new(),
         message: Vec::new(),
+        in_flight: Vec::new(),
     };
     if let Some((entry, argument)) = initialiser {
         let mut setup = Setup { argument, failed: None };
@@ -246,5 +291,12 @@ pub(super) fn work(begin: Begin) {
         for buffer in [&mut batch.arguments, &mut batch.result, &mut batch.message] {
             keep_small(buffer);
         }
+    }
+    // What is in results must not be gone before the pool holds it. Its thread reads the ring without
+    // waiting for anybody; it ends this process if nobody wants the results, unless it may not.
+    let give_up = Instant::now() + LONG_ENOUGH;
+    let has_all = || batch.in_flight.iter().all(|handles| arena::have_arrived(handles));
+    while !has_all() && Instant::now() < give_up {
+        std::thread::sleep(SOON);
     }
 }

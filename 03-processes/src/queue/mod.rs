@@ -31,13 +31,16 @@
 //! - A process *stopped* (`SIGSTOP`) in the middle of a put or a get makes the others wait until it goes on or dies.
 //! - A queue lives as long as any process holds it. A handle that is encoded and not yet decoded
 //!   keeps it too:
-//!   - in a queue's item, a task's argument or result, a manager's item, or bytes that the program
-//!     makes with a serializer of its own, until the first decoding or until the process that
-//!     encoded it ends. When that process ends first and nobody else holds the queue, decoding
-//!     fails: [`get`](Queue::get) returns [`GetError::Gone`]. An item that is dropped with its
-//!     queue keeps what is in it until the process that put it ends.
+//!   - in a queue's item, a manager's item, or bytes that the program makes with a serializer of its
+//!     own, until the first decoding or until the process that encoded it ends. When that process
+//!     ends first and nobody else holds the queue, decoding fails: [`get`](Queue::get) returns
+//!     [`GetError::Gone`]. An item that is dropped with its queue keeps what is in it until the
+//!     process that put it ends.
 //!   - in a message of a [pipe](crate::pipe), an argument or a result of a process, until that is
 //!     decoded or dropped, even if its sender has ended.
+//!   - in a task's argument, until the task has ended, and in its result, until that is fetched or
+//!     dropped. (A worker that is killed may take along the queue in a result that the pool has not
+//!     received.)
 //!
 //!   A second decoding of the same bytes works as long as anybody holds the queue. What could not
 //!   be put or sent keeps nothing.

@@ -217,7 +217,7 @@ fn child() {
         }
         std::process::exit(9);
     });
-    arena::adopt(io::stdin().as_fd().try_clone_to_owned().unwrap()).unwrap();
+    arena::inherit(io::stdin().as_fd().try_clone_to_owned().unwrap()).unwrap();
     let bytes: Vec<u8> = (0..orders.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&orders[at..at + 2], 16).unwrap())

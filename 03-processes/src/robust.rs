@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn a_thread_that_ends_with_the_lock_held_gives_it_up() {
-        let memory = Range::create(4096).unwrap().map(0, 4096).unwrap();
+        let range = Range::create(4096).unwrap();
+        let memory = range.map(0, 4096).unwrap();
         let lock = memory.get::<RobustMutex>(0);
         lock.initialise().unwrap();
         thread::scope(|scope| {
@@ -236,7 +237,8 @@ mod tests {
 
     #[test]
     fn one_at_a_time_and_time_outs_are_kept() {
-        let memory = Range::create(4096).unwrap().map(0, 4096).unwrap();
+        let range = Range::create(4096).unwrap();
+        let memory = range.map(0, 4096).unwrap();
         let lock = memory.get::<RobustMutex>(0);
         lock.initialise().unwrap();
         let counter = memory.get::<AtomicU32>(1024);

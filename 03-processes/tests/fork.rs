@@ -30,6 +30,7 @@ tests!([
     a_fork_made_by_a_task_is_not_a_second_worker,
     a_fork_made_by_a_process_gives_no_result,
     a_fork_inside_a_map_ends_there,
+    a_fork_while_a_copy_reports_ends_there,
     a_fork_before_the_first_use_has_a_tree_of_its_own,
     a_daemon_forked_after_the_first_use_gets_errors,
 ] helpers [
@@ -353,6 +354,37 @@ fn a_fork_inside_a_map_ends_there() {
         assert_succeeds(Pid::from_raw(copy.load(Ordering::Relaxed)));
     }
     pool.join();
+}
+
+fn a_fork_while_a_copy_reports_ends_there() {
+    use processes::copy::{CopyError, Options, copy};
+    use std::ops::ControlFlow::Continue;
+    let place = std::env::temp_dir().join(format!("processes-fork-{}", std::process::id()));
+    std::fs::create_dir_all(place.join("from")).unwrap();
+    (0..500).for_each(|n| std::fs::write(place.join(format!("from/{n}")), "x").unwrap());
+    let (from, to, options) = ([place.join("from")], place.join("to"), Options::default());
+    let (main, mut fork_of_it) = (std::process::id(), None);
+    let summary = copy(&from, &to, &options, |_| {
+        if fork_of_it.is_none() {
+            // SAFETY: as above.
+            match unsafe { fork() }.unwrap() {
+                ForkResult::Parent { child } => fork_of_it = Some(child),
+                ForkResult::Child => drop(nix::unistd::alarm::set(ALARM)),
+            }
+        }
+        Continue(())
+    });
+    if std::process::id() != main {
+        std::process::exit(0); // forked at the very last report, when the copy is over
+    }
+    assert!(summary.unwrap().failures.is_empty());
+    assert_eq!(std::fs::read_dir(&to).unwrap().count(), 500);
+    assert_succeeds(fork_of_it.unwrap());
+    assert_succeeds(in_a_fork(|| {
+        let copied = copy(&from, &to.with_extension("other"), &options, |_| Continue(()));
+        assert!(matches!(copied, Err(CopyError::Io(error)) if is_about_forks(&error)));
+    }));
+    std::fs::remove_dir_all(place).unwrap();
 }
 
 fn a_fork_before_the_first_use_has_a_tree_of_its_own() {

@@ -24,6 +24,7 @@ use super::slots::Slots;
 use super::walk::{Root, Walker};
 use super::worker::{Copier, FOLDER};
 use super::{CopyError, Failure, MAX_WORKERS, Model, Options, Progress, Summary, links, staging};
+use crate::fork;
 use crate::pool::{Pool, TaskError};
 use crate::sync::lock;
 use crate::threads;
@@ -273,7 +274,10 @@ impl<'a> Engine<'a> {
                     self.over.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
                 let now = self.progress(&waited, &synced);
                 drop(waited);
-                if progress(&now).is_break() {
+                let is_stopped = progress(&now).is_break();
+                // It may have forked. The threads of the copy are not there in the fork.
+                fork::leave_if_fork(0);
+                if is_stopped {
                     let mut state = self.lock();
                     state.summary.is_stopped = true;
                     self.stop(&mut state);

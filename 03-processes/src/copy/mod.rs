@@ -312,6 +312,7 @@ pub fn copy(
     options: &Options,
     progress: impl FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Summary, CopyError> {
+    crate::fork::begin_use().map_err(CopyError::Io)?;
     let roots = walk::resolve(sources, target)?;
     engine::Engine::new(options)?.run(&roots, progress)
 }

@@ -1,7 +1,9 @@
 //! Multiprocessing for Rust: processes that run a function, queues and pipes between them, a pool, and a manager across machines.
 //!
-//! - A [process](Builder) runs one function of this program, and [`join`](Child::join) has its result.
-//! - A [`Queue`] carries items between any number of processes, bounded or not; a [pipe] connects two.
+//! - A [process](Builder) runs one function of this program, and [`join`](Child::join) has its
+//!   result.
+//! - A [`Queue`] carries items between any number of processes, bounded or not; a [pipe] connects
+//!   two.
 //! - A [`Pool`] keeps processes for many short tasks.
 //! - A [`Manager`] serves queues to programs on other machines.
 //! - A [copier](copy) of files and folders stands on the pool.
@@ -30,8 +32,9 @@
 //! }
 //! ```
 //!
-//! A process is started afresh (this program again, not a copy of this process), so threads and their locks do no harm, and it runs a plain
-//! `fn` or a closure that captures nothing. Arguments and results are values that `serde` can encode.
+//! A process is started afresh (this program again, not a copy of this process), so threads and
+//! their locks do no harm, and it runs a plain `fn` or a closure that captures nothing. Arguments
+//! and results are values that `serde` can encode.
 //!
 //! # From Python
 //!
@@ -61,15 +64,21 @@
 //!
 //! # When something dies
 //!
-//! - A child's panic is an error with its message and place; its death by a signal or an exit is an error that says so.
-//! - A process's children end with it, however it ended (`SIGKILL` too), and theirs with them. When the *thread* that started one ends, nothing happens.
+//! - A child's panic is an error with its message and place; its death by a signal or an exit is an
+//!   error that says so.
+//! - A process's children end with it, however it ended (`SIGKILL` too), and theirs with them. When
+//!   the *thread* that started one ends, nothing happens.
 //! - What ended is reaped at once, whether or not anybody joins it: there are no zombies.
 //! - A message in a pipe arrives whole or not at all, also when its sender is killed in the middle.
-//! - What was put into a queue stays there when its putter dies. A process killed in the middle of a put or a get leaves the queue as it was or as it was to
-//!   be, and the others go on.
-//! - A value that cannot be encoded is an error at the putter's, and the queue is as before. An item that cannot be *decoded* is taken, and its bytes are in the
-//!   getter's error: left in the queue it would keep all getters from the items behind it.
-//! - A pool loses the task that a dying worker was in, and no other; nothing ever waits for the dead.
+//! - What was put into a queue stays there when its putter dies. A process killed in the middle of
+//!   a put or a get leaves the queue as it was or as it was to be, and the others go on.
+//! - A value that cannot be encoded is an error at the putter's, and the queue is as before. An
+//!   item that cannot be *decoded* is taken, and its bytes are in the getter's error: left in the
+//!   queue it would keep all getters from the items behind it.
+//! - A pool loses the task that a dying worker was in, and no other.
+//! - No operation waits for a process that has died. There is one delay: if a process is killed at
+//!   the moment at which it is woken to take a queue's lock, the others that wait for that lock may
+//!   notice only 50 ms later, or, if they have been waiting for long, up to two seconds later.
 //! - A manager's item is on lease until it is acknowledged: a worker that dies gives it back.
 //!
 //! Not promised:
@@ -84,8 +93,8 @@
 //!   before it returns.
 //! - With `panic = "abort"` no panic can be caught. A panic on the main thread of a child is
 //!   reported by `join` all the same, since it is sent before the process aborts. A task that
-//!   panics takes its worker with it: the task is [`TaskError::WorkerLost`] with signal 6. So does
-//!   a panic on any other thread of the process.
+//!   panics takes its worker with it; the task is [`TaskError::Panicked`], as it is elsewhere. A
+//!   panic on any other thread of a process kills the process as well.
 //!
 //! # Values
 //!
@@ -112,8 +121,8 @@
 //! - Children begin with no signal blocked and every signal handled in the default way, whatever
 //!   this program does; see [`Builder::spawn`].
 //! - The library's threads block all signals, so a program that blocks signals in its own threads
-//!   receives them by `sigwait` or `signalfd`. Only the thread that draws the arguments of an `imap`
-//!   has the mask of its caller, whose code runs there.
+//!   receives them by `sigwait` or `signalfd`. Only the thread that draws the arguments of an
+//!   `imap` has the mask of its caller, whose code runs there.
 //!
 //! # `fork`
 //!

@@ -1,26 +1,30 @@
 //! A lock between processes that survives the death of whoever holds it.
 //!
-//! This is POSIX's process-shared *robust* mutex. The kernel knows which robust mutexes a thread holds (a list whose head
-//! the C library registers); when the thread ends in whatever way, at whatever instruction, the kernel marks each of them and
-//! wakes the next waiter, at once. The C library also announces the mutex it is about to take or release, so a thread
-//! killed just before its lock or just after its unlock passes the wake on as well. No process id to compare (ids are reused,
-//! and differ between pid namespaces).
+//! This is POSIX's process-shared *robust* mutex. The kernel knows which robust mutexes a thread
+//! holds (a list whose head the C library registers); when the thread ends in whatever way, at
+//! whatever instruction, the kernel marks each of them and wakes the next waiter, at once. The C
+//! library also announces the mutex it is about to take or release, so a thread killed just before
+//! its lock or just after its unlock passes the wake on as well. No process id to compare (ids are
+//! reused, and differ between pid namespaces).
 //!
-//! One death escapes it. A waiter is woken, and before it can take the lock a third takes it, who never slept and so leaves no
-//! mark that others do; then the woken one is killed. The kernel finds the lock in order and wakes nobody, and nor does the third
-//! one at its unlock: whoever else sleeps would sleep for ever. So nobody sleeps here for longer than a [nap](NAPS) before it makes
+//! One death escapes it. A waiter is woken, and before it can take the lock a third takes it, who
+//! never slept and so leaves no mark that others do; then the woken one is killed. The kernel finds
+//! the lock in order and wakes nobody, and nor does the third one at its unlock: whoever else
+//! sleeps would sleep for ever. So nobody sleeps here for longer than a [nap](NAPS) before it makes
 //! that mark again. Naps become longer, so that thousands who wait cost little.
 //!
 //! What the lock protects must be whole at every instruction; the next holder simply goes on.
 //!
 //! # Invariants of the `unsafe` code
 //!
-//! - A `RobustMutex` in shared memory is initialised once, by the process that creates it, before any other can know its
-//!   place; it is never moved and never destroyed (the memory is given back when nobody maps it).
+//! - A `RobustMutex` in shared memory is initialised once, by the process that creates it, before
+//!   any other can know its place; it is never moved and never destroyed (the memory is given back
+//!   when nobody maps it).
 //! - A [`Guard`] stays on the thread that locked (it is not `Send`) and unlocks there.
 //!
-//! Source: `pthread_mutexattr_setrobust(3)`; the kernel's `Documentation/locking/robust-futexes.rst` and, on who is woken,
-//! `handle_futex_death` in `kernel/futex/core.c`.
+//! Source: `pthread_mutexattr_setrobust(3)`; the kernel's
+//! `Documentation/locking/robust-futexes.rst` and, on who is woken, `handle_futex_death` in
+//! `kernel/futex/core.c`.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -35,8 +39,8 @@ use nix::libc;
 use crate::futex;
 use crate::mapping::Shared;
 
-/// The first and the longest sleep for the lock, each twice as long as the one before it: so late is a waiter after the death that
-/// nobody tells of.
+/// The first and the longest sleep for the lock, each twice as long as the one before it: so late
+/// is a waiter after the death that nobody tells of.
 const NAPS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 
 /// A robust lock that lies in shared memory. It guards an agreement between processes, not a value.
@@ -47,11 +51,12 @@ pub(crate) struct RobustMutex {
     held: AtomicU32,
 }
 
-// SAFETY: a lock is there to be used by many threads; `raw` is reached only through the C library's own functions.
+// SAFETY: a lock is there to be used by many threads; `raw` is reached only through the C library's
+// own functions.
 unsafe impl Sync for RobustMutex {}
-// SAFETY: `repr(C)`; `raw` is only reached through functions made for memory that other processes change; the other
-// field is atomic. The addresses the C library keeps inside are read only by the thread that wrote them, its holder.
-// (A mutex of zeros is valid too: an unlocked plain one.)
+// SAFETY: `repr(C)`; `raw` is only reached through functions made for memory that other processes
+// change; the other field is atomic. The addresses the C library keeps inside are read only by the
+// thread that wrote them, its holder. (A mutex of zeros is valid too: an unlocked plain one.)
 unsafe impl Shared for RobustMutex {}
 
 impl RobustMutex {
@@ -59,8 +64,8 @@ impl RobustMutex {
     pub(crate) fn initialise(&self) -> io::Result<()> {
         let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
         let attributes = attributes.as_mut_ptr();
-        // SAFETY: `attributes` is initialised by the first call, used by the next ones, destroyed by the last. `raw` is valid
-        // memory that nobody else uses yet, as this function demands.
+        // SAFETY: `attributes` is initialised by the first call, used by the next ones, destroyed
+        // by the last. `raw` is valid memory that nobody else uses yet, as this function demands.
         unsafe {
             check(libc::pthread_mutexattr_init(attributes))?;
             let made =
@@ -89,7 +94,8 @@ impl RobustMutex {
         self.guard(unsafe { libc::pthread_mutex_trylock(self.raw.get()) })
     }
 
-    /// Takes the lock as [`lock`](Self::lock) does, but gives up at `deadline` (never, if it is `None`).
+    /// Takes the lock as [`lock`](Self::lock) does, but gives up at `deadline` (never, if it is
+    /// `None`).
     #[inline]
     pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
         if self.held.load(Ordering::Relaxed) == 0
@@ -126,7 +132,8 @@ impl RobustMutex {
         Some(Guard { mutex: self, not_send: PhantomData })
     }
 
-    /// Whether a locking call has taken the lock from an owner that died, which leaves nothing to repair (see the module's head).
+    /// Whether a locking call has taken the lock from an owner that died, which leaves nothing to
+    /// repair (see the module's head).
     #[cold]
     fn was_taken_over(&self, result: libc::c_int) -> bool {
         match result {
@@ -154,7 +161,8 @@ impl Drop for Guard<'_> {
     #[inline]
     fn drop(&mut self) {
         self.mutex.held.store(0, Ordering::Relaxed);
-        // SAFETY: this thread holds the mutex: a guard is made only by taking it, and stays on its thread.
+        // SAFETY: this thread holds the mutex: a guard is made only by taking it, and stays on its
+        // thread.
         let result = unsafe { libc::pthread_mutex_unlock(self.mutex.raw.get()) };
         debug_assert_eq!(result, 0);
     }
@@ -187,7 +195,8 @@ fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_in
 #[cfg(not(target_env = "gnu"))]
 fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_int {
     use std::time::SystemTime;
-    // The portable call counts by the wall clock: if that is set back meanwhile, this wait is so much longer.
+    // The portable call counts by the wall clock: if that is set back meanwhile, this wait is so
+    // much longer.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let until = time(now, timeout);
     // SAFETY: `raw` is an initialised mutex, `until` a valid time that outlives the call.
@@ -220,7 +229,8 @@ mod tests {
         lock.initialise().unwrap();
         thread::scope(|scope| {
             for _ in 0..100 {
-                // Its process lives on: it is the thread's death that counts, seen at once and not after a time-out.
+                // Its process lives on: it is the thread's death that counts, seen at once and not
+                // after a time-out.
                 scope.spawn(|| std::mem::forget(lock.lock())).join().unwrap();
                 let start = Instant::now();
                 let guard =

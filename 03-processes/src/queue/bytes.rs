@@ -2,33 +2,38 @@
 //!
 //! # The protocol
 //!
-//! There are two *sides*, each with a robust lock of its own: putters share one, getters the other. So one putter and
-//! one getter never wait for each other's lock, and between the holders of the two locks the queue is a ring with a
-//! single writer and a single reader.
+//! There are two *sides*, each with a robust lock of its own: putters share one, getters the other.
+//! So one putter and one getter never wait for each other's lock, and between the holders of the
+//! two locks the queue is a ring with a single writer and a single reader.
 //!
-//! Each side publishes a *state*: how many items it has passed, and the position where it goes on. The state is kept twice; the
-//! side's `word` holds a sequence number whose parity says which copy counts. A put writes the item behind the last one,
-//! then the new state into the copy that does not count, and then takes effect by one atomic change of `word`. A get reads the
-//! item, and takes effect the same way. Killed at any instruction before that change, a process has done nothing that
-//! counts, and after it everything. The kernel hands its lock to the next, who has nothing to repair.
+//! Each side publishes a *state*: how many items it has passed, and the position where it goes on.
+//! The state is kept twice; the side's `word` holds a sequence number whose parity says which copy
+//! counts. A put writes the item behind the last one, then the new state into the copy that does
+//! not count, and then takes effect by one atomic change of `word`. A get reads the item, and takes
+//! effect the same way. Killed at any instruction before that change, a process has done nothing
+//! that counts, and after it everything. The kernel hands its lock to the next, who has nothing to
+//! repair.
 //!
 //! # Sleeping
 //!
-//! Only the holder of a side's lock waits for the other side (the rest wait for the lock), by setting `WAITING` in the *other*
-//! side's word and sleeping on that word. The other side's next change sees the bit in the very word it changes. It then makes
-//! the change by one system call that adds to the word, clears the bit and wakes: so a process killed there has either changed
-//! nothing or woken the sleeper too. A sleeper killed after it was woken held its side's lock, so the kernel wakes the next, who looks
-//! first. No wake is ever lost, without a single time-out.
+//! Only the holder of a side's lock waits for the other side (the rest wait for the lock), by
+//! setting `WAITING` in the *other* side's word and sleeping on that word. The other side's next
+//! change sees the bit in the very word it changes. It then makes the change by one system call
+//! that adds to the word, clears the bit and wakes: so a process killed there has either changed
+//! nothing or woken the sleeper too. A sleeper killed after it was woken held its side's lock, so
+//! the kernel wakes the next, who looks first. No wake-up between the sides is lost, without a
+//! single time-out. (For waiters of one side's lock see [`robust`](crate::robust).)
 //!
 //! # Positions
 //!
-//! Items lie in *rings* of doubling size, ring `k` in the bytes `FIRST << k .. FIRST << (k + 1)` of a sparse range; a position is an
-//! offset in that range, so it tells its ring. The queue lives in the smallest ring; a putter that finds no room writes a marker and goes on in a
-//! larger one that no getter can be in, and comes back when the queue is empty. Memory follows what is
-//! in the queue: a large ring is given back when its last item is read.
+//! Items lie in *rings* of doubling size, ring `k` in the bytes `FIRST << k .. FIRST << (k + 1)` of
+//! a sparse range; a position is an offset in that range, so it tells its ring. The queue lives in
+//! the smallest ring; a putter that finds no room writes a marker and goes on in a larger one that
+//! no getter can be in, and comes back when the queue is empty. Memory follows what is in the
+//! queue: a large ring is given back when its last item is read.
 //!
-//! Source of the two locks: M. Michael, M. Scott, "Simple, Fast, and Practical Non-Blocking and Blocking Concurrent Queue
-//! Algorithms" (1996). The rest is our own.
+//! Source of the two locks: M. Michael, M. Scott, "Simple, Fast, and Practical Non-Blocking and
+//! Blocking Concurrent Queue Algorithms" (1996). The rest is our own.
 
 use std::io;
 use std::sync::OnceLock;
@@ -43,7 +48,8 @@ use crate::robust::{Guard, RobustMutex};
 
 /// In a side's word: a process of the other side sleeps until the word changes.
 const WAITING: u32 = 1;
-/// In the putters' word: the queue is closed. In the getters' word: a putter that sleeps shall look up.
+/// In the putters' word: the queue is closed. In the getters' word: a putter that sleeps shall look
+/// up.
 const CLOSED: u32 = 2;
 /// What a change of state adds to the word.
 const STEP: u32 = 4;
@@ -53,11 +59,13 @@ const FIRST: u64 = 64 << 10;
 const RINGS: usize = 20;
 const RANGE_LEN: u64 = FIRST << RINGS;
 const CONTROL_LEN: usize = 4096;
-/// Rings up to this one (16 MiB) keep their memory when the queue leaves them. In tests only the first two do.
+/// Rings up to this one (16 MiB) keep their memory when the queue leaves them. In tests only the
+/// first two do.
 const KEPT: usize = if cfg!(test) { 1 } else { 8 };
 /// How far ahead of an item, in bytes, the cache lines to write next are asked for.
 const AHEAD: usize = 256;
-/// A getter that found fewer items than this when it last looked is close behind the putters; it gives them so many pauses' lead.
+/// A getter that found fewer items than this when it last looked is close behind the putters; it
+/// gives them so many pauses' lead.
 const CLOSE: u32 = 32;
 const LEAD: u32 = 64;
 /// A putter that waits for room looks for a quarter of the capacity, but not for more than this.
@@ -125,8 +133,8 @@ impl Side {
         State { word, position, count }
     }
 
-    /// The state as anyone else sees it. The copy that counts is not written before the next change but one; if
-    /// none came in between, the two halves belong together.
+    /// The state as anyone else sees it. The copy that counts is not written before the next change
+    /// but one; if none came in between, the two halves belong together.
     #[inline]
     fn theirs(&self) -> State {
         loop {
@@ -143,7 +151,8 @@ impl Side {
     #[inline]
     fn commit(&self, old: State, position: u64, count: u64) {
         let copy = (old.word / STEP) as usize & 1 ^ 1;
-        // Whoever reads this copy's new value also sees the word that made the copy the one not to read.
+        // Whoever reads this copy's new value also sees the word that made the copy the one not to
+        // read.
         fence(Ordering::Release);
         failpoint("commit: before the position");
         self.position[copy].store(position, Ordering::Relaxed);
@@ -167,9 +176,10 @@ impl Side {
         failpoint("commit: done, woken");
     }
 
-    /// Sleeps until this side's state is no longer the one of `seen`, or `give_up` holds, or the deadline. The caller holds the
-    /// other side's lock, so there is one sleeper at the most. Before it sleeps it looks for a while whether there have been
-    /// `worth` changes, or at the end of that one; if there was none, it does `before_sleep`.
+    /// Sleeps until this side's state is no longer the one of `seen`, or `give_up` holds, or the
+    /// deadline. The caller holds the other side's lock, so there is one sleeper at the most.
+    /// Before it sleeps it looks for a while whether there have been `worth` changes, or at the end
+    /// of that one; if there was none, it does `before_sleep`.
     fn wait_for_change(
         &self,
         seen: State,
@@ -187,7 +197,8 @@ impl Side {
         before_sleep();
         let word = self.word.fetch_or(WAITING, Ordering::SeqCst) | WAITING;
         failpoint("wait: announced");
-        // The bit stays set if this process is killed or gives up: it costs the next change a system call, no more.
+        // The bit stays set if this process is killed or gives up: it costs the next change a
+        // system call, no more.
         if !changed(word, 1) {
             futex::wait(&self.word, word, deadline);
             failpoint("wait: woken");
@@ -251,7 +262,8 @@ fn footprint(len: usize) -> u64 {
 }
 
 impl ByteQueue {
-    /// A new queue for at most `capacity` items (zero: any number), each of at most `max_len` bytes.
+    /// A new queue for at most `capacity` items (zero: any number), each of at most `max_len`
+    /// bytes.
     pub(super) fn create(capacity: u64, max_len: u64) -> io::Result<ByteQueue> {
         let queue = ByteQueue::at(Range::create_split(RANGE_LEN)?)?;
         let control = queue.control();
@@ -298,7 +310,8 @@ impl ByteQueue {
         // In this order the difference is never negative.
         let got = self.control().get.theirs().count;
         let len = self.control().put.theirs().count - got;
-        // Gets between the two looks make room for puts: then it is more than there ever were at once.
+        // Gets between the two looks make room for puts: then it is more than there ever were at
+        // once.
         if self.capacity() == 0 { len } else { len.min(self.capacity()) }
     }
 
@@ -366,7 +379,8 @@ impl ByteQueue {
     fn put_patiently(&self, guard: Guard<'_>, bytes: &[u8], wait: Wait) -> Result<(), PutFailure> {
         let control = self.control();
         let closing = || control.settings.closing.load(Ordering::SeqCst) != 0;
-        // As long as much is in the queue, nobody misses an item: so look seldom, and then put many.
+        // As long as much is in the queue, nobody misses an item: so look seldom, and then put
+        // many.
         let worth = (self.capacity() / 4).clamp(1, ROOM) as u32;
         loop {
             if closing() {
@@ -390,7 +404,8 @@ impl ByteQueue {
         }
     }
 
-    /// A side's lock; `None` if it cannot be had by the deadline or, without waiting, while `hopeless` says there is no use in it.
+    /// A side's lock; `None` if it cannot be had by the deadline or, without waiting, while
+    /// `hopeless` says there is no use in it.
     #[inline]
     fn side_lock<'a>(
         &self,
@@ -482,7 +497,8 @@ impl ByteQueue {
     /// The getters' state, kept for the next putter.
     fn look_at_getters(&self, side: &Side) -> State {
         let getters = self.control().get.theirs();
-        // Either may stay behind the other if this process is killed here: each is a bound of its own.
+        // Either may stay behind the other if this process is killed here: each is a bound of its
+        // own.
         side.seen_position.store(getters.position, Ordering::Relaxed);
         failpoint("put: between seen position and count");
         side.seen_count.store(getters.count, Ordering::Relaxed);
@@ -552,7 +568,8 @@ impl ByteQueue {
         let side = &*control.get;
         let state = side.mine();
         if state.count == side.seen_count.load(Ordering::Relaxed) {
-            // Items come, but few at each look, and every look keeps a putter waiting for the line: let some more come.
+            // Items come, but few at each look, and every look keeps a putter waiting for the line:
+            // let some more come.
             let is_close = (2..CLOSE).contains(&side.found.load(Ordering::Relaxed));
             if is_close && matches!(wait, Wait::Until(_)) {
                 futex::pause(LEAD.min(futex::spins()));
@@ -593,8 +610,9 @@ impl ByteQueue {
         Ok(Ok(()))
     }
 
-    /// Gives back the memory of a ring whose items are all read, but for the page of the marker at `marker`: no getter has left the ring
-    /// yet as far as the state says, so no putter writes there, and if this one is killed the next must find the marker.
+    /// Gives back the memory of a ring whose items are all read, but for the page of the marker at
+    /// `marker`: no getter has left the ring yet as far as the state says, so no putter writes
+    /// there, and if this one is killed the next must find the marker.
     fn give_back(&self, ring: usize, marker: u64) {
         const PAGE: u64 = 4096;
         let page = marker - marker % PAGE;
@@ -603,7 +621,8 @@ impl ByteQueue {
         let _ = self.range.discard(page + PAGE, size(ring + 1) - page - PAGE);
     }
 
-    /// Gives back the memory of a large ring that is empty, unless a putter is at work. The caller holds the getters' lock.
+    /// Gives back the memory of a large ring that is empty, unless a putter is at work. The caller
+    /// holds the getters' lock.
     fn give_back_if_empty(&self) {
         let control = self.control();
         let mine = control.get.mine();
@@ -643,9 +662,11 @@ impl ByteQueue {
     }
 }
 
-/// Where a putter whose state is `state` can write `needed` bytes, when the getters' state is (or was) `getters`.
+/// Where a putter whose state is `state` can write `needed` bytes, when the getters' state is (or
+/// was) `getters`.
 ///
-/// In the present ring, or at the beginning of one no getter can be in. Only if `may_move`: the getters' state is fresh.
+/// In the present ring, or at the beginning of one no getter can be in. Only if `may_move`: the
+/// getters' state is fresh.
 #[inline]
 fn place(state: State, getters: State, needed: u64, may_move: bool) -> Option<u64> {
     let (here, theirs) = (ring_of(state.position), ring_of(getters.position));

@@ -19,23 +19,30 @@
 //! # What is promised
 //!
 //! - Items put by one thread come out in the order it put them.
-//! - When `put` has returned, the item is in the queue, and stays there when its putter ends or dies.
-//! - A process killed at any instruction of any operation leaves the queue whole: what it was doing has either happened or
-//!   not. The others go on at once; nobody waits for the dead, not even the one that would have been woken by it.
-//! - An item is delivered once. What a getter had taken when it died dies with it; what it had not yet taken, another gets.
-//! - A value that cannot be encoded is an error at the putter's, before the queue is touched. Bytes that cannot be decoded are
-//!   handed to the getter inside the error, and the queue goes on with the next item.
+//! - When `put` has returned, the item is in the queue, and stays there when its putter ends or
+//!   dies.
+//! - A process killed at any instruction of any operation leaves the queue whole: what it was doing
+//!   has either happened or not. No operation waits for a process that has died. One death causes a
+//!   delay: if a process is killed at the moment at which it is woken to take the queue's lock, and
+//!   another has taken that lock meanwhile, the other waiters may notice only when they next poll
+//!   the lock. They do so after 50 ms, then with exponential back-off, at the latest after 2 s.
+//! - An item is delivered once. What a getter had taken when it died dies with it; what it had not
+//!   yet taken, another gets.
+//! - A value that cannot be encoded is an error at the putter's, before the queue is touched. Bytes
+//!   that cannot be decoded are handed to the getter inside the error, and the queue goes on with
+//!   the next item.
 //!
 //! # What is not
 //!
-//! - A process *stopped* (`SIGSTOP`) in the middle of a put or a get makes the others wait until it goes on or dies.
+//! - A process *stopped* (`SIGSTOP`) in the middle of a put or a get makes the others wait until it
+//!   goes on or dies.
 //! - A queue lives as long as any process holds it. A handle that is encoded and not yet decoded
 //!   keeps it too:
-//!   - in a queue's item, a manager's item, or bytes that the program makes with a serializer of its
-//!     own, until the first decoding or until the process that encoded it ends. When that process
-//!     ends first and nobody else holds the queue, decoding fails: [`get`](Queue::get) returns
-//!     [`GetError::Gone`]. An item that is dropped with its queue keeps what is in it until the
-//!     process that put it ends.
+//!   - in a queue's item, a manager's item, or bytes that the program makes with a serializer of
+//!     its own, until the first decoding or until the process that encoded it ends. When that
+//!     process ends first and nobody else holds the queue, decoding fails: [`get`](Queue::get)
+//!     returns [`GetError::Gone`]. An item that is dropped with its queue keeps what is in it until
+//!     the process that put it ends.
 //!   - in a message of a [pipe](crate::pipe), an argument or a result of a process, until that is
 //!     decoded or dropped, even if its sender has ended.
 //!   - in a task's argument, until the task has ended, and in its result, until that is fetched or
@@ -45,14 +52,16 @@
 //!   A second decoding of the same bytes works as long as anybody holds the queue. What could not
 //!   be put or sent keeps nothing.
 //! - A handle's numbers are a name, not a capability: all processes of one tree trust each other.
-//! - Items cost memory, shared among all: what is in the queue, rounded up to at most four times that, and after a burst up to
-//!   32 MiB until the queue is dropped. What a burst took beyond that is given back when a getter next waits in vain.
+//! - Items cost memory, shared among all: what is in the queue, rounded up to at most four times
+//!   that, and after a burst up to 32 MiB until the queue is dropped. What a burst took beyond that
+//!   is given back when a getter next waits in vain.
 //!
 //! # What it costs
 //!
-//! One robust lock and one atomic change for a put or a get, no system call unless somebody has to be put to sleep or
-//! woken, and two copies of the item's bytes. `Vec<u8>` and `String` are copied as they are; other types go through
-//! `postcard`, which walks a `Vec<u8>` *inside* another type byte by byte: put `serde_bytes::ByteBuf` there.
+//! One robust lock and one atomic change for a put or a get, no system call unless somebody has to
+//! be put to sleep or woken, and two copies of the item's bytes. `Vec<u8>` and `String` are copied
+//! as they are; other types go through `postcard`, which walks a `Vec<u8>` *inside* another type
+//! byte by byte: put `serde_bytes::ByteBuf` there.
 
 mod bytes;
 
@@ -95,7 +104,8 @@ pub enum PutError {
     },
     /// The item cannot be encoded.
     Encode(postcard::Error),
-    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork of the one that holds the queue.
+    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork
+    /// of the one that holds the queue.
     System(io::Error),
 }
 
@@ -134,17 +144,19 @@ pub enum GetError {
     TimedOut,
     /// The queue has been closed, and all its items have been got.
     Closed,
-    /// The item's bytes are not what the type is encoded to. The item is taken, or it would keep all getters from those behind it: here are
-    /// its bytes.
+    /// The item's bytes are not what the type is encoded to. The item is taken, or it would keep
+    /// all getters from those behind it: here are its bytes.
     Decode {
         /// The item as it was put.
         bytes: Vec<u8>,
         /// What is wrong with it.
         source: postcard::Error,
     },
-    /// The item holds a handle (of a queue, a ring) that came too late: no process holds the thing any more.
+    /// The item holds a handle (of a queue, a ring) that came too late: no process holds the thing
+    /// any more.
     Gone,
-    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork of the one that holds the queue.
+    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork
+    /// of the one that holds the queue.
     System(io::Error),
 }
 
@@ -173,8 +185,9 @@ impl Error for GetError {
 
 /// A handle to a queue in shared memory. See the [module](self) for what it promises.
 ///
-/// Cloning a handle gives another one to the same queue. A handle can be encoded with `serde`: as an argument of a child process,
-/// inside an item of another queue, in a task. It works in every process of the tree that [`spawn`](crate::spawn()) makes.
+/// Cloning a handle gives another one to the same queue. A handle can be encoded with `serde`: as
+/// an argument of a child process, inside an item of another queue, in a task. It works in every
+/// process of the tree that [`spawn`](crate::spawn()) makes.
 pub struct Queue<T> {
     inner: Arc<ByteQueue>,
     items: PhantomData<fn(T) -> T>,
@@ -247,7 +260,8 @@ impl<T> Queue<T> {
         Builder::new().capacity(items).build()
     }
 
-    /// A queue that holds any number of items (up to some 32 GiB of them, when putting waits after all).
+    /// A queue that holds any number of items (up to some 32 GiB of them, when putting waits after
+    /// all).
     ///
     /// # Errors
     ///
@@ -256,8 +270,8 @@ impl<T> Queue<T> {
         Builder::new().build()
     }
 
-    /// How many items are in the queue: every one whose `put` has returned, and none whose `get` has. While others put and
-    /// get, it is the number at some moment during the call.
+    /// How many items are in the queue: every one whose `put` has returned, and none whose `get`
+    /// has. While others put and get, it is the number at some moment during the call.
     #[must_use]
     pub fn len(&self) -> usize {
         usize::try_from(self.inner.len()).unwrap_or(usize::MAX)
@@ -284,8 +298,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Closes the queue for all: putting is an error from now on, getting too once the items in it are got. Whoever
-    /// waits is woken. Closing again does nothing.
+    /// Closes the queue for all: putting is an error from now on, getting too once the items in it
+    /// are got. Whoever waits is woken. Closing again does nothing.
     pub fn close(&self) {
         // In a fork nothing of the original process is touched.
         if !fork::is_fork() {
@@ -305,7 +319,8 @@ impl<T: Serialize + 'static> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`PutError::Closed`], [`TooLarge`](PutError::TooLarge), [`Encode`](PutError::Encode), [`System`](PutError::System).
+    /// [`PutError::Closed`], [`TooLarge`](PutError::TooLarge), [`Encode`](PutError::Encode),
+    /// [`System`](PutError::System).
     pub fn put(&self, item: &T) -> Result<(), PutError> {
         self.put_waiting(item, Wait::Until(None))
     }
@@ -361,12 +376,14 @@ impl<T: Serialize + 'static> Queue<T> {
 impl<T: DeserializeOwned + 'static> Queue<T> {
     /// Gets the oldest item, waiting for one as long as it takes.
     ///
-    /// An item that cannot be decoded is taken all the same: left in the queue, it would be the oldest for ever, and no getter would come to those
-    /// behind it. Its bytes are in the error; otherwise the queue is as after any get.
+    /// An item that cannot be decoded is taken all the same: left in the queue, it would be the
+    /// oldest for ever, and no getter would come to those behind it. Its bytes are in the error;
+    /// otherwise the queue is as after any get.
     ///
     /// # Errors
     ///
-    /// [`GetError::Closed`], [`Decode`](GetError::Decode), [`Gone`](GetError::Gone), [`System`](GetError::System).
+    /// [`GetError::Closed`], [`Decode`](GetError::Decode), [`Gone`](GetError::Gone),
+    /// [`System`](GetError::System).
     pub fn get(&self) -> Result<T, GetError> {
         self.get_waiting(Wait::Until(None))
     }

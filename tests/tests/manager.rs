@@ -1,8 +1,12 @@
-//! 1_4_7_task_manager and 1_4_8_task_worker as two people would use them: a program each, with a worker that is killed in
-//! the middle, a wrong key, and, where network namespaces can be made, on two hosts with addresses of their own.
+//! 1_4_7_task_manager and 1_4_8_task_worker as two people would use them: a program each, with a
+//! worker that is killed in the middle, a wrong key, and, where network namespaces can be made, on
+//! two hosts with addresses of their own.
 
+use processes::manager::Client;
 use std::{
+    ffi::OsStr,
     io::{self, BufRead, BufReader, Write},
+    os::unix::ffi::OsStrExt,
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -78,6 +82,67 @@ fn a_killed_worker_loses_no_task_and_a_wrong_key_is_refused() {
     assert_eq!(manager.ends(), Some(0));
     let codes = workers.each_mut().map(|worker| worker.ends());
     assert_eq!(codes, [Some(0); 3]);
+}
+
+#[test]
+fn a_key_that_is_set_is_used_or_refused() {
+    for key in [&b""[..], b"\xff", b"abc\xc3"] {
+        for (name, arguments) in [
+            ("1_4_7_task_manager", ["--listen", "127.0.0.1:0"]),
+            ("1_4_8_task_worker", ["--connect", "127.0.0.1:1"]),
+        ] {
+            let mut command = Command::new(checks::program(name));
+            command.args(arguments).env("MANAGER_KEY", OsStr::from_bytes(key));
+            let output = command.output().unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{name}: {error}");
+            assert!(error.contains("MANAGER_KEY") && output.stdout.is_empty(), "{name}: {error}");
+        }
+    }
+    for (name, argument) in [
+        ("1_4_7_task_manager", "--tasks=1000001"),
+        ("1_4_7_task_manager", "--tasks=-1"),
+        ("1_4_7_task_manager", "--workers=18446744073709551616"),
+        ("1_4_7_task_manager", "--workers=nan"),
+        ("1_4_7_task_manager", "--listen=localhost"),
+        ("1_4_8_task_worker", "--connect=127.0.0.1"),
+        ("1_4_8_task_worker", "--connect=127.0.0.1:65536"),
+        ("1_4_8_task_worker", "--connect="),
+    ] {
+        let output = Command::new(checks::program(name)).arg(argument).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        let (flag, _) = argument.split_once('=').unwrap();
+        assert_eq!(output.status.code(), Some(2), "{argument}: {error}");
+        assert!(error.starts_with(&format!("error: {flag} ")), "{argument}: {error}");
+    }
+}
+
+#[test]
+fn whatever_others_put_the_manager_and_its_workers_go_on() {
+    let mut manager = Program::start(None, "1_4_7_task_manager", &["--listen", "127.0.0.1:0"], KEY);
+    let address = manager.says("listening on ");
+    manager.says("put 10 tasks");
+    let client = Client::new(&address[..], KEY.as_bytes()).unwrap();
+    // Results that are none, that are wrong, and a right one twice.
+    let mut texts = client.queue::<String>("results").unwrap();
+    for text in ["", "nonsense", &"\u{202e}".repeat(1000)] {
+        texts.put(&text.to_owned()).unwrap();
+    }
+    let mut results = client.queue::<(u32, u64)>("results").unwrap();
+    for result in [(3, 10), (10, 100), (u32::MAX, 1), (4, 16), (4, 16), (0, u64::MAX)] {
+        results.put(&result).unwrap();
+    }
+    // One who takes tasks and says that they are done.
+    let mut tasks = client.queue::<u32>("tasks").unwrap();
+    (0..5).for_each(|number| assert_eq!(tasks.get().unwrap().acknowledge().unwrap(), number));
+    // Tasks that are none, or nobody's.
+    client.queue::<[u8; 7]>("tasks").unwrap().put(&[0xff; 7]).unwrap();
+    tasks.put(&77).unwrap();
+    let mut workers =
+        [(); 2].map(|()| Program::start(None, "1_4_8_task_worker", &["--connect", &address], KEY));
+    assert_eq!(format!("got {}", manager.says("got ")), SQUARES);
+    assert_eq!(manager.ends(), Some(0));
+    workers.iter_mut().for_each(|worker| assert_eq!(worker.ends(), Some(0)));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! 5_2_web_server in its five models: the same requests to all of them, by curl, by a browser and by hand, as a program of its own.
+//! 5_2_web_server in its five models: the same requests to all of them, by curl, by a browser and
+//! by hand, as a program of its own.
 
 use std::{
     fs::{self, File},
@@ -350,7 +351,8 @@ fn conditions_are_met_or_answered_as_the_standard_has_it() {
                 assert!(like != expected || field(&head, "Content-Length") == from_get, "{lines}");
             }
         }
-        // What is not there, or a method that is not known, has no conditions; a listing has no tag but is there.
+        // What is not there, or a method that is not known, has no conditions; a listing has no tag
+        // but is there.
         for (request, expected) in [
             ("GET /none HTTP/1.0\r\nIf-None-Match: *", "404"),
             ("GET /none HTTP/1.0\r\nIf-Match: *", "404"),
@@ -377,7 +379,8 @@ fn no_two_versions_of_a_file_are_taken_for_one() {
         for (target, size) in [("/v.bin", 10), ("/v.bin", 100_000)] {
             let path = root.join(&target[1..]);
             for (number, has_old_date) in (0..24_u8).zip([false, true].into_iter().cycle()) {
-                // Two versions of one size, one right after the other; every other time with the same date, too.
+                // Two versions of one size, one right after the other; every other time with the
+                // same date, too.
                 let version = |number: u8| {
                     fs::write(&path, vec![b'a' + number; size]).unwrap();
                     if has_old_date {
@@ -659,7 +662,8 @@ fn slow_and_silent_clients_are_dropped() {
 #[test]
 fn a_changed_file_is_never_stale() {
     each(&[], |server, root| {
-        // Longer than a file has to be left alone before it is kept; and asked for again and again, by every worker.
+        // Longer than a file has to be left alone before it is kept; and asked for again and again,
+        // by every worker.
         thread::sleep(Duration::from_millis(2500));
         (0..100).for_each(|_| assert!(server.get("/a.txt", "").ends_with("0123456789")));
         (0..100).for_each(|_| assert!(server.get("/indexed/", "").ends_with("index")));
@@ -756,7 +760,8 @@ fn the_longest_idle_connection_makes_room() {
                 socket
             })
             .collect();
-        // The first is the longest open one, but in the middle of a request, which is as fast as it has to be.
+        // The first is the longest open one, but in the middle of a request, which is as fast as it
+        // has to be.
         let begun = format!("GET /a.txt HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(4000));
         connections[0].write_all(begun.as_bytes()).unwrap();
         let mut newcomer = server.connect();
@@ -777,7 +782,8 @@ fn the_longest_idle_connection_makes_room() {
 fn silent_and_slow_clients_lock_nobody_out() {
     let limits = ["--workers", "16", "--connections", "16", "--idle", "1000", "--head", "1000"];
     each(&limits, |server, _| {
-        // Such that say nothing, that say a little, and that have been answered: many more than there may be.
+        // Such that say nothing, that say a little, and that have been answered: many more than
+        // there may be.
         for begin in
             ["", "GET / HTTP/1.1\r\nHost: x\r\nX: ", "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n"]
         {
@@ -818,7 +824,8 @@ fn a_client_has_to_take_its_answer_at_a_minimum_rate() {
     });
 }
 
-/// The lines of a log: how many requests it has, and how many it says are missing. Every line is whole.
+/// The lines of a log: how many requests it has, and how many it says are missing. Every line is
+/// whole.
 fn logged(log: &str) -> (usize, usize) {
     let (mut lines, mut missing) = (0, 0);
     for line in log.lines().filter(|line| *line != "all connections were finished") {
@@ -1074,7 +1081,7 @@ fn wrong_arguments_are_named() {
         ("--log=yes".into(), "unknown argument"),
     ];
     let no_numbers =
-        ["", " 1", "1 ", "-1", "nan", "inf", "1e3", "0x10", "one", "18446744073709551616"];
+        ["", " 1", "1 ", "-1", "+1", "nan", "inf", "1e3", "0x10", "one", "18446744073709551616"];
     for (flag, outside) in [
         ("--workers", ["0", "1025", "18446744073709551615"]),
         ("--connections", ["0", "1000001", "18446744073709551615"]),

@@ -124,6 +124,13 @@ impl Args {
         taken.unwrap_or_else(|complaint| self.refuse(&complaint))
     }
 
+    /// The value of the environment variable `name`, or `None` if it is not set. Ends the program, as an invalid argument does, if it is
+    /// set but empty or not UTF-8.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let value = variable(name, env::var_os(name));
+        value.unwrap_or_else(|complaint| self.refuse(&complaint))
+    }
+
     /// Takes `flag`, which has no value, and says whether it was given.
     pub fn flag(&mut self, flag: &str) -> bool {
         let before = self.left.len();
@@ -231,11 +238,23 @@ fn take_value<T>(
     }
 }
 
+fn variable(name: &str, value: Option<OsString>) -> Result<Option<String>, String> {
+    match value.map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(value)) if value.is_empty() => {
+            Err(format!("the environment variable {name} is empty: set it to a value or unset it"))
+        }
+        Some(Ok(value)) => Ok(Some(value)),
+        Some(Err(_)) => Err(format!("the environment variable {name} is not UTF-8")),
+    }
+}
+
 fn number<T>(text: &str, range: &RangeInclusive<T>) -> Result<T, String>
 where
     T: FromStr + PartialOrd + Display,
 {
-    let number = text.parse().ok().filter(|number| range.contains(number));
+    let is_signed = text.starts_with('+'); // which `parse` would allow
+    let number = text.parse().ok().filter(|number| !is_signed && range.contains(number));
     let expected =
         || format!(": expected a whole number from {} to {}", range.start(), range.end());
     number.ok_or_else(expected)
@@ -300,6 +319,7 @@ mod tests {
             "0",
             "1025",
             "-1",
+            "+1",
             "1.5",
             "1e3",
             "inf",
@@ -337,6 +357,15 @@ mod tests {
         let mut args = Args { help: Help::Text(String::new()), left, behind: Vec::new() };
         assert_eq!(args.path("--to").unwrap(), Path::new(OsStr::from_bytes(b"\xfe")));
         assert_eq!(args.operands(), [OsStr::from_bytes(b"\xff")]);
+    }
+
+    #[test]
+    fn a_variable_that_is_set_is_usable_or_an_error() {
+        let read = |bytes: &[u8]| variable("KEY", Some(OsStr::from_bytes(bytes).to_owned()));
+        assert_eq!(variable("KEY", None), Ok(None));
+        assert_eq!(read(b" a"), Ok(Some(" a".into())));
+        assert!(read(b"").unwrap_err().contains("KEY is empty"));
+        assert!(read(b"a\xff").unwrap_err().contains("KEY is not UTF-8"));
     }
 
     #[test]

@@ -314,7 +314,8 @@ impl Site {
     }
 }
 
-/// The listing of the folder at `desk.path`: at once if it is short, otherwise piece by piece. `page` is room for its first piece.
+/// The listing of the folder at `desk.path`: at once if it is short, otherwise piece by piece.
+/// `page` is room for its first piece.
 fn list(
     folder: Opened,
     request: &Request,
@@ -463,11 +464,13 @@ enum Range {
     None,
 }
 
-/// The largest number in a range, as the largest size of a file. What is above it no server can have, and is not satisfiable, as with nginx.
+/// The largest number in a range, as the largest size of a file. What is above it no server can
+/// have, and is not satisfiable, as with nginx.
 const LARGEST: u64 = i64::MAX as u64;
 
-/// `bytes=0-99`, `bytes=100-`, `bytes=-100`, or several of them, of which one is satisfiable. Several that are, other units and what is malformed get the
-/// whole file, as RFC 9110 (14.2) allows.
+/// `bytes=0-99`, `bytes=100-`, `bytes=-100`, or several of them, of which one is satisfiable.
+/// Several that are, other units and what is malformed get the whole file, as RFC 9110 (14.2)
+/// allows.
 fn parse_range(range: &[u8], size: u64) -> Range {
     let specs =
         range.split_first_chunk::<6>().filter(|(unit, _)| unit.eq_ignore_ascii_case(b"bytes="));

@@ -1,7 +1,8 @@
 //! `async`: a task a connection; a few threads run all tasks.
 //!
-//! The code of a connection reads like that of a thread: a loop that waits in the middle. But a task that waits is no more than what it has to remember, a few hundred bytes, and the threads
-//! go on with others. `tokio` has the event loop that [`epoll`](crate::epoll) spells out.
+//! The code of a connection reads like that of a thread: a loop that waits in the middle. But a
+//! task that waits is no more than what it has to remember, a few hundred bytes, and the threads go
+//! on with others. `tokio` has the event loop that [`epoll`](crate::epoll) spells out.
 
 use crate::{
     Stop,
@@ -70,7 +71,8 @@ pub(crate) fn serve(
     cut_off
 }
 
-/// A runtime with so many threads, or as many as can be started. `tokio` itself panics if its first thread cannot be started.
+/// A runtime with so many threads, or as many as can be started. `tokio` itself panics if its first
+/// thread cannot be started.
 fn runtime(workers: usize) -> io::Result<Runtime> {
     match threads(workers) {
         0 => Builder::new_current_thread().enable_all().build(),
@@ -173,7 +175,8 @@ async fn converse(place: Place<TcpStream>, site: &Arc<Site>, is_stopped: &Notify
                 let interest =
                     if next == Next::Read { Interest::READABLE } else { Interest::WRITABLE };
                 let mut after = next;
-                // `WouldBlock` makes tokio wait for the kernel's next word. After a turn there would be none: the socket can still take more.
+                // `WouldBlock` makes tokio wait for the kernel's next word. After a turn there
+                // would be none: the socket can still take more.
                 let _ = socket.try_io(interest, || {
                     after = connection.advance(worker);
                     if after == next && after != Next::Turn {

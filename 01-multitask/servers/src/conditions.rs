@@ -1,17 +1,22 @@
-//! What tells two versions of a file apart (RFC 9110, section 8.8), and the conditions that depend on it (section 13).
+//! What tells two versions of a file apart (RFC 9110, section 8.8), and the conditions that depend
+//! on it (section 13).
 //!
 //! # Entity tags
 //!
-//! A tag stands for one version of one file: it is a hash of the file's device, inode and size, the time of its last modification and the time of its last change, to the
-//! nanosecond. It is strong, except while a second change could leave these times as they are: that is as long as the kernel's coarse clock has not
-//! advanced since the last change (a few milliseconds), and for two seconds on a file system whose times have no fractions of a millisecond. Until then the tag of a small
-//! file contains a hash of its content as well, and the tag of a larger file is weak and equal to no other tag: such a file is always sent whole.
+//! A tag stands for one version of one file: it is a hash of the file's device, inode and size, the
+//! time of its last modification and the time of its last change, to the nanosecond. It is strong,
+//! except while a second change could leave these times as they are: that is as long as the
+//! kernel's coarse clock has not advanced since the last change (a few milliseconds), and for two
+//! seconds on a file system whose times have no fractions of a millisecond. Until then the tag of a
+//! small file contains a hash of its content as well, and the tag of a larger file is weak and
+//! equal to no other tag: such a file is always sent whole.
 //!
 //! # Dates
 //!
-//! `Last-Modified` has whole seconds, so a date could stand for two versions. Therefore the date of a file is given only when its second is over; until
-//! then `Last-Modified` is the second before, and a client that compares it gets the file again. A part of a file is not sent by its date alone
-//! if the file was changed in any way after that date: somebody may have set the date.
+//! `Last-Modified` has whole seconds, so a date could stand for two versions. Therefore the date of
+//! a file is given only when its second is over; until then `Last-Modified` is the second before,
+//! and a client that compares it gets the file again. A part of a file is not sent by its date
+//! alone if the file was changed in any way after that date: somebody may have set the date.
 
 use crate::{
     files::Opened,
@@ -88,7 +93,8 @@ impl Validators {
         self.modified.min(self.now.saturating_sub(1))
     }
 
-    /// Whether the second of its last modification is over, so that its date stands for no other version.
+    /// Whether the second of its last modification is over, so that its date stands for no other
+    /// version.
     fn date_is_known(&self) -> bool {
         self.modified < self.now
     }
@@ -98,7 +104,8 @@ impl Validators {
         self.modified.max(self.changed) <= date && self.changed < self.now && self.date_is_known()
     }
 
-    /// Whether `tag`, without its quotation marks, was given to this very version. `content` is hashed only if needed.
+    /// Whether `tag`, without its quotation marks, was given to this very version. `content` is
+    /// hashed only if needed.
     fn has_tag(&self, tag: &[u8], content: Option<&[u8]>) -> bool {
         let base = format!("{:x}-{:016x}", self.size, self.version);
         match tag.strip_prefix(base.as_bytes()) {
@@ -110,7 +117,8 @@ impl Validators {
         }
     }
 
-    /// Decides by the conditions in the order of RFC 9110, 13.2.2. `range` is the range that the request asks for.
+    /// Decides by the conditions in the order of RFC 9110, 13.2.2. `range` is the range that the
+    /// request asks for.
     pub fn decide<'a>(
         &self,
         conditions: &Conditions,
@@ -146,7 +154,8 @@ impl Validators {
             Field::Absent => true,
             Field::Repeated => false,
             Field::Value(value) if value.ends_with(b"\"") => {
-                matches!(tags(&[value]).collect::<Vec<_>>()[..], [(false, Some(tag))] if self.has_tag(tag, content))
+                let tags: Vec<_> = tags(&[value]).collect();
+                matches!(tags[..], [(false, Some(tag))] if self.has_tag(tag, content))
             }
             Field::Value(value) => parse_date(value)
                 .is_some_and(|date| date == self.modified && self.is_unchanged_since(date)),
@@ -167,7 +176,8 @@ pub fn decide_for_listing(conditions: &Conditions) -> Decision<'static> {
     }
 }
 
-/// The entity tags of a list: whether each is weak, and the tag without its quotation marks; none for `*`, which is any. The list ends where it is malformed.
+/// The entity tags of a list: whether each is weak, and the tag without its quotation marks; none
+/// for `*`, which is any. The list ends where it is malformed.
 fn tags<'a>(lines: &[&'a [u8]]) -> impl Iterator<Item = (bool, Option<&'a [u8]>)> {
     lines.iter().flat_map(|line| {
         let mut rest = *line;

@@ -1,6 +1,7 @@
 //! One connection: everything that happens on it, but for the waiting.
 //!
-//! All sockets are non-blocking. [`Connection::advance`] does what can be done now and says what to wait for, and the models wait, each in its way.
+//! All sockets are non-blocking. [`Connection::advance`] does what can be done now and says what to
+//! wait for, and the models wait, each in its way.
 
 use crate::{
     answer::{After, Desk, Rest, Site, Status, refuse},
@@ -24,11 +25,13 @@ const INPUT: usize = LONGEST_HEAD + 4096;
 const ENOUGH: usize = 64 * 1024;
 /// How much is sent before other connections get their turn.
 const TURN: usize = 1024 * 1024;
-/// How long a connection has been idle at least when it is closed for another one: long enough for a first request to come.
+/// How long a connection has been idle at least when it is closed for another one: long enough for
+/// a first request to come.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
 /// How long a client has been slow at least when its connection is closed for another one.
 const SLOW: Duration = Duration::from_secs(3);
-/// How long to go on reading after a refusal, so that the client can read it before the connection breaks.
+/// How long to go on reading after a refusal, so that the client can read it before the connection
+/// breaks.
 const LINGER: Duration = Duration::from_secs(2);
 /// Exchanges that are kept for later requests.
 const SPARE: usize = 64;
@@ -96,20 +99,22 @@ enum Phase {
     Linger,
 }
 
-/// What a connection waits for, since when, and how much has moved since: by this it is judged whether it takes too long, and which connection makes
-/// room for another one.
+/// What a connection waits for, since when, and how much has moved since: by this it is judged
+/// whether it takes too long, and which connection makes room for another one.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
     phase: Phase,
     since: Instant,
     /// The bytes of the request that have come.
     received: u64,
-    /// All the bytes that were written to this connection, and how many of them had been acknowledged then.
+    /// All the bytes that were written to this connection, and how many of them had been
+    /// acknowledged then.
     written: u64,
     acknowledged: u64,
 }
 
-/// Which connection makes room first: one that is idle, the longest idle one first; then one whose client is slow, likewise.
+/// Which connection makes room first: one that is idle, the longest idle one first; then one whose
+/// client is slow, likewise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     Idle(Instant),
@@ -195,7 +200,8 @@ impl<S: Socket> Socket for &S {
     }
 }
 
-/// A connection. While it is idle it is no more than this: buffers come with a request and go with its answer.
+/// A connection. While it is idle it is no more than this: buffers come with a request and go with
+/// its answer.
 #[derive(Debug)]
 pub struct Connection<S> {
     /// The connection's descriptor, non-blocking.
@@ -214,7 +220,8 @@ struct Exchange {
     /// What has been read and written since the connection's [`Standing`] was told.
     received: u64,
     written: u64,
-    /// Whether that is known to be a part of a request, so that there is nothing to do before the rest has come.
+    /// Whether that is known to be a part of a request, so that there is nothing to do before the
+    /// rest has come.
     is_partial: bool,
     /// How much is left of that request's body, once its head is whole.
     body: Option<u64>,
@@ -229,7 +236,8 @@ struct Exchange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closing {
     AtOnce,
-    /// The client may still be sending. Closed now, the connection would break, perhaps before it has read the answer.
+    /// The client may still be sending. Closed now, the connection would break, perhaps before it
+    /// has read the answer.
     Slowly,
 }
 
@@ -266,7 +274,8 @@ impl Exchange {
         (self.rest, self.closing) = (None, None);
     }
 
-    /// Answers all requests that are whole, as long as there is room for answers. Returns whether there was one.
+    /// Answers all requests that are whole, as long as there is room for answers. Returns whether
+    /// there was one.
     fn answer_all(&mut self, worker: &mut Worker, socket: BorrowedFd<'_>) -> bool {
         let mut answered = false;
         self.is_partial = false;
@@ -288,7 +297,8 @@ impl Exchange {
                     (0, answer, Method::Other)
                 }
                 Parsed::Whole(request) => {
-                    // The body is thrown away as it comes; its head stays where it is until all of it has come.
+                    // The body is thrown away as it comes; its head stays where it is until all of
+                    // it has come.
                     let left = self.body.unwrap_or(request.body);
                     let (head, method) = (request.length, request.method);
                     if left > 0 {
@@ -396,7 +406,8 @@ impl Exchange {
         Sent::All
     }
 
-    /// Reads what is there. `None` when the connection is at its end; else whether there may be more.
+    /// Reads what is there. `None` when the connection is at its end; else whether there may be
+    /// more.
     fn receive(&mut self, socket: BorrowedFd<'_>) -> Option<bool> {
         if self.start > 0 {
             self.input.copy_within(self.start..self.end, 0);
@@ -462,7 +473,8 @@ impl<S: Socket> Connection<S> {
         next
     }
 
-    /// Its deadline has passed: closes, not without an answer if a request has begun; or goes on waiting, if the client has taken enough of an answer.
+    /// Its deadline has passed: closes, not without an answer if a request has begun; or goes on
+    /// waiting, if the client has taken enough of an answer.
     pub fn expire(&mut self, worker: &mut Worker) -> Next {
         if !self.socket.resume() {
             return Next::Close;

@@ -1,6 +1,7 @@
 //! What kind of content a file has, by the end of its name.
 
-/// The media type of a file with this name; `application/octet-stream` if the end of the name says nothing.
+/// The media type of a file with this name; `application/octet-stream` if the end of the name says
+/// nothing.
 ///
 /// ```
 /// use servers::content_type::of;

@@ -1,7 +1,8 @@
 //! `epoll`: a few threads, each with an event loop over many connections.
 //!
-//! Each thread has an epoll instance, a table of the connections it has accepted, and the listening socket, which all share. A connection stays with its thread, so
-//! nothing needs a lock. Whatever a thread does for one connection, all its others wait: `advance` never waits itself.
+//! Each thread has an epoll instance, a table of the connections it has accepted, and the listening
+//! socket, which all share. A connection stays with its thread, so nothing needs a lock. Whatever a
+//! thread does for one connection, all its others wait: `advance` never waits itself.
 
 use crate::{
     Stop,
@@ -133,7 +134,8 @@ impl Loop {
         match place {
             Ok(place) => {
                 let mut connection = Connection::new(place);
-                // Its request is often there already; with luck all is over before the kernel is told to wait.
+                // Its request is often there already; with luck all is over before the kernel is
+                // told to wait.
                 let next = connection.advance(&mut self.worker);
                 if next != Next::Close {
                     let entry = self.connections.vacant_entry();

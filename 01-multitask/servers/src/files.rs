@@ -2,22 +2,31 @@
 //!
 //! # Never outside
 //!
-//! A path is looked up by `openat2` with `RESOLVE_BENEATH`: the kernel itself refuses every step that leads out of the folder, `..` or a symlink, at the moment it
-//! looks; so nobody can slip one in between a check and its use. Symlinks that stay inside are followed. The kernel refuses absolute ones too; those that begin with the
-//! root's own path, as it was given or without any symlink in it, are therefore resolved here, one after the other, and what comes out is looked up without following
-//! any symlink at all. Where the system call is missing (kernels before 5.6, some sandboxes) the path is walked part by part instead, and every symlink is resolved here.
+//! A path is looked up by `openat2` with `RESOLVE_BENEATH`: the kernel itself refuses every step
+//! that leads out of the folder, `..` or a symlink, at the moment it looks; so nobody can slip one
+//! in between a check and its use. Symlinks that stay inside are followed. The kernel refuses
+//! absolute ones too; those that begin with the root's own path, as it was given or without any
+//! symlink in it, are therefore resolved here, one after the other, and what comes out is looked up
+//! without following any symlink at all. Where the system call is missing (kernels before 5.6, some
+//! sandboxes) the path is walked part by part instead, and every symlink is resolved here.
 //!
 //! # Only files and folders are opened
 //!
-//! The look-up opens nothing (`O_PATH`). What it finds is opened, by its descriptor, only if it is a regular file or a folder: opening a FIFO would let a writer go on that waits for a
-//! reader, and opening a device can have any effect.
+//! The look-up opens nothing (`O_PATH`). What it finds is opened, by its descriptor, only if it is
+//! a regular file or a folder: opening a FIFO would let a writer go on that waits for a reader, and
+//! opening a device can have any effect.
 //!
 //! # What is kept is never stale
 //!
-//! Every request looks its path up anew and asks for the file's state. What is saved for a small file is opening and reading it: its
-//! content is kept under its path, and is right as long as there is the same file (by device and inode), and its size, its time of modification and its time of change are the same. Who may read
-//! it is among what changes that time. The look follows no symlink, neither at the end of the path nor on the way: what has become one, or always was, is opened as above. The kernel keeps these times by a coarse clock, so a file that was changed less than [`SETTLED`] before it was read is not kept: a second change could leave the times as they are. (One who
-//! writes through a shared memory mapping can change content without changing times for as long as the kernel has not written the page back.)
+//! Every request looks its path up anew and asks for the file's state. What is saved for a small
+//! file is opening and reading it: its content is kept under its path, and is right as long as
+//! there is the same file (by device and inode), and its size, its time of modification and its
+//! time of change are the same. Who may read it is among what changes that time. The look follows
+//! no symlink, neither at the end of the path nor on the way: what has become one, or always was,
+//! is opened as above. The kernel keeps these times by a coarse clock, so a file that was changed
+//! less than [`SETTLED`] before it was read is not kept: a second change could leave the times as
+//! they are. (One who writes through a shared memory mapping can change content without changing
+//! times for as long as the kernel has not written the page back.)
 
 use crate::answer::Status;
 use rustix::{
@@ -38,11 +47,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The longest file that is kept, and sent together with its head, in bytes. Longer ones go from the file to the socket (`sendfile`).
+/// The longest file that is kept, and sent together with its head, in bytes. Longer ones go from
+/// the file to the socket (`sendfile`).
 pub const SMALL: u64 = 32 * 1024;
 /// How much is kept, in bytes of content.
 const KEPT_AT_MOST: usize = 16 * 1024 * 1024;
-/// How long a file must not have changed before it is kept: longer than any clock tick of a file system.
+/// How long a file must not have changed before it is kept: longer than any clock tick of a file
+/// system.
 pub const SETTLED: Duration = Duration::from_secs(2);
 /// How often a small file is read that changes meanwhile.
 const READS: usize = 3;
@@ -123,11 +134,13 @@ impl Root {
         Ok(Root { folder, names, has_openat2, kept: RwLock::default() })
     }
 
-    /// Opens the file or the folder at `path`, relative to the root; the root itself for an empty one.
+    /// Opens the file or the folder at `path`, relative to the root; the root itself for an empty
+    /// one.
     ///
     /// # Errors
     ///
-    /// 403 if it is outside, or may not be read, or is neither file nor folder; 404 if it is not there; 503 if the system is out of something.
+    /// 403 if it is outside, or may not be read, or is neither file nor folder; 404 if it is not
+    /// there; 503 if the system is out of something.
     pub fn find(&self, path: &[u8]) -> Result<Opened, Status> {
         let kept = self.kept.read().unwrap_or_else(|e| e.into_inner()).files.get(path).cloned();
         if let Some(kept) = kept.filter(|kept| self.has(path, kept.version)) {
@@ -170,7 +183,8 @@ impl Root {
             return self.resolve(path);
         }
         match self.beneath(path, LOOK, ResolveFlags::empty()) {
-            Err(Errno::XDEV) => self.resolve(path), // perhaps by an absolute symlink that stays inside
+            // Perhaps by an absolute symlink that stays inside.
+            Err(Errno::XDEV) => self.resolve(path),
             result => result,
         }
     }
@@ -233,7 +247,8 @@ impl Root {
         self.names.iter().find_map(|name| parts.strip_prefix(&name[..])).map(<[_]>::to_vec)
     }
 
-    /// Finds what is at the path of `parts`, and follows no symlink, neither on the way nor at its end.
+    /// Finds what is at the path of `parts`, and follows no symlink, neither on the way nor at its
+    /// end.
     fn exactly(&self, parts: &[Vec<u8>]) -> rustix::io::Result<OwnedFd> {
         let look = LOOK | OFlags::NOFOLLOW;
         if self.has_openat2 && !parts.is_empty() {
@@ -247,8 +262,9 @@ impl Root {
         Ok(found)
     }
 
-    /// The content of a small file, which was found at `path`: from memory, or read into `scratch`. If it changes meanwhile, `file` is what
-    /// it has become; its content is at most as long as `file` says, and shorter only if it cannot be read at rest.
+    /// The content of a small file, which was found at `path`: from memory, or read into `scratch`.
+    /// If it changes meanwhile, `file` is what it has become; its content is at most as long as
+    /// `file` says, and shorter only if it cannot be read at rest.
     ///
     /// # Errors
     ///
@@ -313,12 +329,14 @@ fn open(found: OwnedFd, is_folder: bool) -> rustix::io::Result<OwnedFd> {
     if is_folder {
         return openat(&found, ".", OPEN | OFlags::DIRECTORY, Mode::empty());
     }
-    let path = format!("/proc/self/fd/{}", found.as_raw_fd()); // this very file, whatever is at its path by now
+    // This very file, whatever is at its path by now.
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
     let opened = openat(CWD, path, OPEN, Mode::empty());
     opened.map_err(|error| if error == Errno::NOENT { Errno::IO } else { error }) // no /proc
 }
 
-/// Reads `file` from its beginning until `buffer` is full or the file ends. Returns how much was read.
+/// Reads `file` from its beginning until `buffer` is full or the file ends. Returns how much was
+/// read.
 fn fill(file: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {

@@ -1,7 +1,9 @@
 //! One static file server, five models of serving many at once.
 //!
-//! Everything about HTTP and files is there once, and does not wait: [`connection::Connection::advance`] reads what has come, answers the requests that
-//! are whole, writes what the socket takes, and says what it has to wait for next. A model is nothing but a way to wait:
+//! Everything about HTTP and files is there once, and does not wait:
+//! [`connection::Connection::advance`] reads what has come, answers the requests that are whole,
+//! writes what the socket takes, and says what it has to wait for next. A model is nothing but a
+//! way to wait:
 //!
 //! | model | who waits for a connection | module |
 //! | --- | --- | --- |
@@ -11,7 +13,8 @@
 //! | `async` | a task of its own; a few threads run all tasks | [`asynchronous`] |
 //! | `epoll` | a few threads, each of them for many connections, by hand | [`epoll`] |
 //!
-//! [`request`] is the parser, [`target`] the way from a URL to a path, [`files`] finds and keeps files, [`answer`] puts the two together.
+//! [`request`] is the parser, [`target`] the way from a URL to a path, [`files`] finds and keeps
+//! files, [`answer`] puts the two together.
 //!
 //! ```
 //! use servers::{Model, Options, Stop};
@@ -120,12 +123,16 @@ pub struct Options {
     /// The folder whose files are served; nothing outside of it ever is.
     #[serde(with = "path")]
     pub root: PathBuf,
-    /// Processes or threads that serve, at least one. The model `thread` has one a connection, and takes no notice.
+    /// Processes or threads that serve, at least one. The model `thread` has one a connection, and
+    /// takes no notice.
     pub workers: usize,
-    /// The most connections at once, as far as the limit of open files allows them. If all are in use, a new one takes the place of the one that has been
-    /// idle longest, or else of the one whose client has been slower than `rate` for longest; if there is none, it waits until one ends.
+    /// The most connections at once, as far as the limit of open files allows them. If all are in
+    /// use, a new one takes the place of the one that has been idle longest, or else of the one
+    /// whose client has been slower than `rate` for longest; if there is none, it waits until one
+    /// ends.
     pub connections: usize,
-    /// The bytes per second that a client has to take of an answer, on average over [`Timeouts::write`]. What its system has acknowledged counts as taken.
+    /// The bytes per second that a client has to take of an answer, on average over
+    /// [`Timeouts::write`]. What its system has acknowledged counts as taken.
     pub rate: u64,
     /// Whether each answer is a line on standard output; see [`log`].
     pub log: bool,
@@ -133,7 +140,8 @@ pub struct Options {
     pub timeouts: Timeouts,
 }
 
-/// A path as bytes, for the processes that get it as a part of their argument: it need not be UTF-8.
+/// A path as bytes, for the processes that get it as a part of their argument: it need not be
+/// UTF-8.
 mod path {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use std::{
@@ -154,20 +162,23 @@ mod path {
 /// How long the parts of an exchange may take. Who takes longer is dropped.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Timeouts {
-    /// Between two requests, and from the connection's beginning to the first byte of the first. Then it is closed without a word.
+    /// Between two requests, and from the connection's beginning to the first byte of the first.
+    /// Then it is closed without a word.
     pub idle: Duration,
     /// From the first byte of a request to the end of its head. Then the answer is 408.
     pub head: Duration,
     /// For the body of a request, from the end of its head. Then the answer is 408.
     pub body: Duration,
-    /// In which a client takes enough of an answer, as [`Options::rate`] has it. Otherwise the connection is closed.
+    /// In which a client takes enough of an answer, as [`Options::rate`] has it. Otherwise the
+    /// connection is closed.
     pub write: Duration,
     /// For all that is unfinished when the server is asked to stop. Then it is cut off.
     pub grace: Duration,
 }
 
 impl Options {
-    /// The current folder, as many workers as suit the model on this machine, and patience for slow networks.
+    /// The current folder, as many workers as suit the model on this machine, and patience for slow
+    /// networks.
     pub fn new(model: Model) -> Options {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Options {
@@ -192,8 +203,8 @@ impl Options {
     }
 }
 
-/// Serves on `listener` until `stop`, then finishes what it is at. Returns how many connections it had to cut off when
-/// [`Timeouts::grace`] was over.
+/// Serves on `listener` until `stop`, then finishes what it is at. Returns how many connections it
+/// had to cut off when [`Timeouts::grace`] was over.
 ///
 /// What goes wrong while it serves, it reports on standard error and goes on: see [`log::report`].
 ///

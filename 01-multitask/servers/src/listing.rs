@@ -1,13 +1,15 @@
 //! The page that lists a folder.
 //!
-//! A folder may have any number of entries, and a client may take its time to read them. So no more than a piece of the page is in memory: the
-//! folder is read once for each piece, and the names that come next in order are picked. An entry that is there all the time is listed once.
+//! A folder may have any number of entries, and a client may take its time to read them. So no more
+//! than a piece of the page is in memory: the folder is read once for each piece, and the names
+//! that come next in order are picked. An entry that is there all the time is listed once.
 
 use crate::{answer::Status, target};
 use rustix::fs::{Dir, FileType};
 use std::{collections::BinaryHeap, io::Write, os::fd::OwnedFd};
 
-/// How much of memory the names of one piece take, at least. A large folder has larger pieces, so that it is not read too often.
+/// How much of memory the names of one piece take, at least. A large folder has larger pieces, so
+/// that it is not read too often.
 const PIECE: usize = 64 * 1024;
 /// In how many pieces a folder is listed at the most, if it does not grow meanwhile.
 const PIECES: usize = 16;
@@ -101,7 +103,8 @@ impl Listing {
         }
     }
 
-    /// The names behind the last one, in order, as many as are in a piece; and whether these are all.
+    /// The names behind the last one, in order, as many as are in a piece; and whether these are
+    /// all.
     fn next_names(&mut self) -> rustix::io::Result<(Vec<Vec<u8>>, bool)> {
         let (mut names, mut size, mut total) = (BinaryHeap::<Vec<u8>>::new(), 0, 0);
         let mut end: Option<Vec<u8>> = None; // the first name that is not in this piece
@@ -181,7 +184,8 @@ mod tests {
     #[test]
     fn a_large_folder_is_listed_in_pieces_each_name_once() {
         let folder = tempfile::tempdir().unwrap();
-        // Of many lengths, so that a short name may be in the next piece though it would have had room in this one.
+        // Of many lengths, so that a short name may be in the next piece though it would have had
+        // room in this one.
         let mut names: Vec<String> =
             (0..3000).map(|n| format!("{n}{}", "x".repeat(n * 31 % 200))).collect();
         names.iter().for_each(|name| drop(File::create(folder.path().join(name)).unwrap()));

@@ -1,11 +1,16 @@
-//! The log of requests on standard output, and reports of trouble on standard error. Neither ever waits for one who reads it.
+//! The log of requests on standard output, and reports of trouble on standard error. Neither ever
+//! waits for one who reads it.
 //!
-//! A line of the log is in the Common Log Format. It is at most [`LONGEST_LINE`] bytes long and written by one system call together with other whole lines, of that length at the
-//! most; so lines of several processes do not mix in a pipe. Whatever is in a request that is not printable ASCII is escaped, quotation marks and backslashes included; so no client
-//! can make a line of its own. A request that is too long ends in `...`.
+//! A line of the log is in the Common Log Format. It is at most [`LONGEST_LINE`] bytes long and
+//! written by one system call together with other whole lines, of that length at the most; so lines
+//! of several processes do not mix in a pipe. Whatever is in a request that is not printable ASCII
+//! is escaped, quotation marks and backslashes included; so no client can make a line of its own. A
+//! request that is too long ends in `...`.
 //!
-//! A thread of its own writes the lines. While it cannot, because a pipe is full or a disk is slow, no more than [`MOST_WAITING`] bytes of lines wait for it; further
-//! ones are dropped and counted. Where they are missing, the log has a line `# 12 lines were dropped`, which no request can look like.
+//! A thread of its own writes the lines. While it cannot, because a pipe is full or a disk is slow,
+//! no more than [`MOST_WAITING`] bytes of lines wait for it; further ones are dropped and counted.
+//! Where they are missing, the log has a line `# 12 lines were dropped`, which no request can look
+//! like.
 
 use crate::{
     answer::{Answer, Desk},
@@ -82,7 +87,8 @@ impl Queue {
 }
 
 impl Log {
-    /// A log, if there `is_wanted` one. If no thread can be started for it, that is reported, and there is none.
+    /// A log, if there `is_wanted` one. If no thread can be started for it, that is reported, and
+    /// there is none.
     pub fn start(is_wanted: bool) -> Log {
         if !is_wanted {
             return Log(None);
@@ -228,7 +234,8 @@ fn write_lines(shared: &Shared, output: BorrowedFd<'_>) {
     }
 }
 
-/// Writes whole lines, as many at once as fit in a piece. Returns the error that stopped it, and how many lines it has lost.
+/// Writes whole lines, as many at once as fit in a piece. Returns the error that stopped it, and
+/// how many lines it has lost.
 fn write_pieces(
     mut lines: &[u8],
     output: BorrowedFd<'_>,
@@ -267,14 +274,16 @@ fn write_all(bytes: &mut &[u8], output: BorrowedFd<'_>) -> rustix::io::Result<()
     Ok(())
 }
 
-/// Whether a short text can be written to `output` without waiting. If its reader is gone it can: that is an error at once.
+/// Whether a short text can be written to `output` without waiting. If its reader is gone it can:
+/// that is an error at once.
 pub fn is_writable(output: BorrowedFd<'_>) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     let ready = poll(&mut [PollFd::from_borrowed_fd(output, PollFlags::OUT)], Some(&now));
     ready.is_ok_and(|count| count > 0)
 }
 
-/// Reports trouble on standard error: each kind of it at most once a minute, and not at all if it would have to wait.
+/// Reports trouble on standard error: each kind of it at most once a minute, and not at all if it
+/// would have to wait.
 pub fn report(kind: &'static str, text: &str) {
     static REPORTED: Mutex<Vec<(&'static str, Instant)>> = Mutex::new(Vec::new());
     let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,10 @@
-//! The places of a server that has many connections in one process, and which connection makes room when all are taken.
+//! The places of a server that has many connections in one process, and which connection makes room
+//! when all are taken.
 //!
-//! Connections are served by many threads or tasks; each of them is known here by its [`Seat`]. While it waits, its seat says for what and since when; so any thread can
-//! choose the one that has waited longest and take its place away: it marks the seat and shuts the socket down, which wakes whoever serves it.
+//! Connections are served by many threads or tasks; each of them is known here by its [`Seat`].
+//! While it waits, its seat says for what and since when; so any thread can choose the one that has
+//! waited longest and take its place away: it marks the seat and shuts the socket down, which wakes
+//! whoever serves it.
 
 use crate::{
     connection::{Rank, Socket, Standing},
@@ -66,7 +69,8 @@ impl<S: AsFd> Places<S> {
         lock(&self.seats).len()
     }
 
-    /// A place for the connection of `socket`, if need be that of another one. If all others are in use, the socket comes back.
+    /// A place for the connection of `socket`, if need be that of another one. If all others are in
+    /// use, the socket comes back.
     pub(crate) fn enter(self: &Arc<Self>, socket: S) -> Result<Place<S>, S> {
         let mut seats = lock(&self.seats);
         if seats.len() >= self.most && !self.make_room_in(&mut seats) {
@@ -77,7 +81,8 @@ impl<S: AsFd> Places<S> {
         Ok(Place { seat, number, places: Arc::clone(self) })
     }
 
-    /// Closes the connection that is to make room next, if there is one; so that there are descriptors, memory and threads again.
+    /// Closes the connection that is to make room next, if there is one; so that there are
+    /// descriptors, memory and threads again.
     pub(crate) fn make_room(&self) -> bool {
         self.make_room_in(&mut lock(&self.seats))
     }

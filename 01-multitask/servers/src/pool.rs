@@ -1,8 +1,10 @@
 //! `pool`: a few threads that take requests as they come.
 //!
-//! A thread is given to a connection only while there is something to do for it. Between two requests the connection waits with the kernel, in an epoll instance that
-//! all threads share; each asks it for one connection that is ready (`ONESHOT`: nobody else gets that one until it is put back). So the kernel keeps the pool's
-//! queue, and a few threads serve any number of connections that are mostly idle.
+//! A thread is given to a connection only while there is something to do for it. Between two
+//! requests the connection waits with the kernel, in an epoll instance that all threads share; each
+//! asks it for one connection that is ready (`ONESHOT`: nobody else gets that one until it is put
+//! back). So the kernel keeps the pool's queue, and a few threads serve any number of connections
+//! that are mostly idle.
 
 use crate::{
     Stop,
@@ -76,7 +78,8 @@ struct Table {
     newcomer: Option<OwnedFd>,
     /// The connections; `None` while a thread has one.
     connections: Slab<Option<Connection<Place<OwnedFd>>>>,
-    /// Whether the listener is not waited for: there is a newcomer already, or no descriptor for one.
+    /// Whether the listener is not waited for: there is a newcomer already, or no descriptor for
+    /// one.
     is_paused: bool,
     next_check: Instant,
     /// When all has to be over, once the pool is to stop.
@@ -129,7 +132,8 @@ impl Pool {
     }
     // ANCHOR_END: work
 
-    /// Waits for what the connection waits for, or closes it. Returns whether a newcomer has waited for its place.
+    /// Waits for what the connection waits for, or closes it. Returns whether a newcomer has waited
+    /// for its place.
     fn put_back(&self, number: usize, connection: Connection<Place<OwnedFd>>, next: Next) -> bool {
         let mut table = self.table();
         // With the table locked: as soon as it is waited for, another thread may look for it there.

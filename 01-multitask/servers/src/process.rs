@@ -1,11 +1,14 @@
 //! `process`: processes started beforehand (*pre-fork*), each with one connection at a time.
 //!
-//! The listening socket is an argument of each process, so all of them accept from the same one, and the kernel gives each connection to one. They share no memory: one that crashes
-//! takes its own connection along and no other, and is replaced. What that costs: as many connections as processes, each with buffers, caches and page tables
-//! of its own.
+//! The listening socket is an argument of each process, so all of them accept from the same one,
+//! and the kernel gives each connection to one. They share no memory: one that crashes takes its
+//! own connection along and no other, and is replaced. What that costs: as many connections as
+//! processes, each with buffers, caches and page tables of its own.
 //!
-//! With so few places nobody may sit in one for nothing. While somebody waits to be accepted, answers end their connection; and a newcomer that no other process took for a
-//! while gets the place of the connection that has been idle longest. For that, each process says in a file that all share since when its connection is idle.
+//! With so few places nobody may sit in one for nothing. While somebody waits to be accepted,
+//! answers end their connection; and a newcomer that no other process took for a while gets the
+//! place of the connection that has been idle longest. For that, each process says in a file that
+//! all share since when its connection is idle.
 
 use crate::{
     Options, Stop,
@@ -30,7 +33,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a process has to live so that its end is an accident, after which another one is started at once.
+/// How long a process has to live so that its end is an accident, after which another one is
+/// started at once.
 const ACCIDENT: Duration = Duration::from_secs(1);
 
 /// What a process gets to share: the listener, the ranks, and a pipe to say that it has begun.
@@ -128,7 +132,8 @@ pub(crate) fn serve(
 }
 // ANCHOR_END: parent
 
-/// What each of the processes does. It ends when it is told to; or with a report, if it cannot begin.
+/// What each of the processes does. It ends when it is told to; or with a report, if it cannot
+/// begin.
 fn work((shared, number, options): (Shared, usize, Options)) {
     let (listener, ranks, begins) = shared;
     let ranks = Ranks { file: ranks };
@@ -151,7 +156,8 @@ fn work((shared, number, options): (Shared, usize, Options)) {
 }
 
 // ANCHOR: work
-/// Serves one connection after the other, until `stop`. `makes_room` is told the connection's rank, and says whether it is the one to make room.
+/// Serves one connection after the other, until `stop`. `makes_room` is told the connection's rank,
+/// and says whether it is the one to make room.
 fn accept_and_serve(
     listener: &TcpListener,
     site: &Arc<Site>,
@@ -245,7 +251,8 @@ impl Ranks {
         Ok(Ranks { file: Descriptor::new(file) })
     }
 
-    /// Tells all processes the rank of this one's connection: the smaller the number, the earlier it makes room; 0, if it does not.
+    /// Tells all processes the rank of this one's connection: the smaller the number, the earlier
+    /// it makes room; 0, if it does not.
     fn set(&self, number: usize, rank: Option<Rank>) {
         let now = clock_gettime(ClockId::Monotonic); // the same for all processes
         let now = Duration::new(now.tv_sec as u64, now.tv_nsec as u32);
@@ -255,7 +262,8 @@ impl Ranks {
             Some(Rank::Idle(since)) => time(since),
             Some(Rank::Slow(since)) => time(since) | 1 << 63,
         };
-        let _ = pwrite(&self.file, &rank.to_ne_bytes(), number as u64 * 8); // no memory: nobody makes room
+        // Without memory for it, this one does not make room.
+        let _ = pwrite(&self.file, &rank.to_ne_bytes(), number as u64 * 8);
     }
 
     /// Whether no other process has a smaller number.

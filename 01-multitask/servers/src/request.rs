@@ -1,4 +1,5 @@
-//! The parser: the head of a request, as far as a server of files has to know it. `httparse` does the splitting; what its parts mean is decided here.
+//! The parser: the head of a request, as far as a server of files has to know it. `httparse` does
+//! the splitting; what its parts mean is decided here.
 
 use crate::answer::Status;
 use std::mem::MaybeUninit;
@@ -7,7 +8,8 @@ use std::mem::MaybeUninit;
 pub const LONGEST_HEAD: usize = 16 * 1024;
 /// The most header fields.
 const MOST_FIELDS: usize = 100;
-/// The longest body that is read (and thrown away), in bytes: no request that is answered here needs one.
+/// The longest body that is read (and thrown away), in bytes: no request that is answered here
+/// needs one.
 pub const LONGEST_BODY: u64 = 64 * 1024;
 
 /// A request, whole but for its body. It borrows from the bytes it was parsed from.
@@ -25,7 +27,8 @@ pub struct Request<'a> {
     pub is_http_1_0: bool,
     /// The bytes of its body, to be skipped.
     pub body: u64,
-    /// Whether a body may come that is not read, because nobody knows how long it is, or whether the client sends it at all. Then nothing behind it is read either.
+    /// Whether a body may come that is not read, because nobody knows how long it is, or whether
+    /// the client sends it at all. Then nothing behind it is read either.
     pub unread_body: bool,
     /// `Range`.
     pub range: Field<'a>,

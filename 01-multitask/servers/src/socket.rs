@@ -17,7 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many connections wait with the kernel until they are accepted, at the most (`net.core.somaxconn` may allow fewer).
+/// How many connections wait with the kernel until they are accepted, at the most
+/// (`net.core.somaxconn` may allow fewer).
 const BACKLOG: i32 = 4096;
 
 /// A socket that listens on `address`, and can do so at once after an earlier one has ended.
@@ -29,7 +30,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    // Connections inherit it: the last piece of an answer is not held back until the one before it was acknowledged.
+    // Connections inherit it: the last piece of an answer is not held back until the one before it
+    // was acknowledged.
     sockopt::set_tcp_nodelay(&socket, true)?;
     bind(&socket, &address)?;
     listen_on(&socket, BACKLOG)?;
@@ -45,7 +47,8 @@ pub(crate) enum Accepted {
     Later,
 }
 
-/// The next connection that waits at `listener`, which does not block. The connection does not block either.
+/// The next connection that waits at `listener`, which does not block. The connection does not
+/// block either.
 pub(crate) fn accept(listener: impl AsFd) -> Accepted {
     loop {
         match acceptfrom_with(&listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
@@ -82,8 +85,9 @@ pub fn raise_descriptor_limit() -> usize {
     getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| most as usize)
 }
 
-/// Runs all of `work`, each in a thread of its own, but for the first, which runs in this one. If a thread cannot be started, that is reported, and the
-/// others do without it. Returns the sum of the results.
+/// Runs all of `work`, each in a thread of its own, but for the first, which runs in this one. If a
+/// thread cannot be started, that is reported, and the others do without it. Returns the sum of the
+/// results.
 pub(crate) fn run_in_threads<W>(work: Vec<W>) -> io::Result<usize>
 where
     W: FnOnce() -> io::Result<usize> + Send,
@@ -110,11 +114,12 @@ where
     })
 }
 
-/// How many connections a server with so many `workers` may have, so that it has descriptors for other things, too.
+/// How many connections a server with so many `workers` may have, so that it has descriptors for
+/// other things, too.
 pub fn most_connections(workers: usize) -> usize {
     let most = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| most as usize);
-    // Standard streams, listener, event loops; and an eighth for the files that are being sent.
-    most.saturating_sub(24 + 3 * workers.min(most / 16) + most / 8).max(1)
+    // Standard streams, listener, event loops; and some for the files that are being sent.
+    most.saturating_sub(24 + 3 * workers.min(most / 16) + (most / 8).min(100)).max(1)
 }
 
 /// Whether something can be read from `socket`.

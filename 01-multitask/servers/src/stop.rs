@@ -12,8 +12,8 @@ use std::{
 
 const SIGNALS: [i32; 2] = [consts::SIGTERM, consts::SIGINT];
 
-/// Whether a server is to stop. One flag to look at, and one descriptor to wait for: the reading end of a pipe, which is readable for everybody from then on,
-/// because nobody reads it.
+/// Whether a server is to stop. One flag to look at, and one descriptor to wait for: the reading
+/// end of a pipe, which is readable for everybody from then on, because nobody reads it.
 #[derive(Debug)]
 pub struct Stop {
     stopped: Arc<AtomicBool>,
@@ -45,8 +45,8 @@ impl Stop {
         Ok(())
     }
 
-    /// Before [`on_signals`](Self::on_signals): one of its signals that comes when it is to stop already ends the program at once, with 128 and
-    /// the signal's number as its status.
+    /// Before [`on_signals`](Self::on_signals): one of its signals that comes when it is to stop
+    /// already ends the program at once, with 128 and the signal's number as its status.
     ///
     /// # Errors
     ///

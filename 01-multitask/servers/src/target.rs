@@ -2,14 +2,17 @@
 
 use crate::answer::Status;
 
-/// The path that `target` means, relative to the root, without any `.`, `..` or empty part; nothing, for the root itself. It is written
-/// into `path`. Returns whether the target ends in a slash, so that only a folder will do.
+/// The path that `target` means, relative to the root, without any `.`, `..` or empty part;
+/// nothing, for the root itself. It is written into `path`. Returns whether the target ends in a
+/// slash, so that only a folder will do.
 ///
-/// First the bytes behind `%` are decoded, then the parts are looked at: so an encoded dot or slash is as good as any other. A name is bytes, not UTF-8.
+/// First the bytes behind `%` are decoded, then the parts are looked at: so an encoded dot or slash
+/// is as good as any other. A name is bytes, not UTF-8.
 ///
 /// # Errors
 ///
-/// 400 for a target that is none: a bad `%`, a byte 0, not beginning with a slash; 403 for one that climbs above the root.
+/// 400 for a target that is none: a bad `%`, a byte 0, not beginning with a slash; 403 for one that
+/// climbs above the root.
 ///
 /// ```
 /// let mut path = Vec::new();

@@ -1,7 +1,8 @@
 //! `thread`: one thread a connection.
 //!
-//! The simplest to write and to read: a thread that waits for its connection and for nothing else. What it costs is a stack and a switch of threads for each request. One thread
-//! accepts connections and starts the others.
+//! The simplest to write and to read: a thread that waits for its connection and for nothing else.
+//! What it costs is a stack and a switch of threads for each request. One thread accepts
+//! connections and starts the others.
 
 use crate::{
     Stop,

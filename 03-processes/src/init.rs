@@ -190,7 +190,7 @@ fn refuse_strangers(socket: &OwnedFd) {
     };
     let parent = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
     if peer.pid() != parent {
-        if has_ended(peer.pid()) {
+        if is_ending(peer.pid()) {
             exit(SETUP_FAILED); // the parent did so meanwhile: nobody has to be told
         }
         refuse("the other end of its standard input is not its parent's");
@@ -200,13 +200,14 @@ fn refuse_strangers(socket: &OwnedFd) {
     }
 }
 
-/// Whether there is no process of this number, or one that only waits to be reaped.
-fn has_ended(id: i32) -> bool {
+/// Whether the process of this number has ended, or does so within a second. A process gives its
+/// children to another one some time before it has ended itself.
+fn is_ending(id: i32) -> bool {
     let Some(pid) = rustix::process::Pid::from_raw(id) else { return false };
     match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
         Ok(pidfd) => wire::poll_until(
             &mut [PollFd::new(&pidfd, PollFlags::IN)],
-            Some(std::time::Instant::now()),
+            sync::deadline_after(std::time::Duration::from_secs(1)),
         )
         .is_ok_and(|ended| ended > 0),
         Err(error) => error == rustix::io::Errno::SRCH,

@@ -12,7 +12,7 @@ use crate::process::SpawnError;
 
 /// After so many failed rounds in a row, no worker is started any more, unless another one is
 /// ready.
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 4;
 
 /// The delay after the first failed round, and the longest one.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
@@ -96,8 +96,11 @@ impl Health {
 
 /// Whether the system lacks something that it may have again later.
 fn is_shortage(error: &SpawnError) -> bool {
-    let SpawnError::Io(error) = error else {
-        return false;
+    let error = match error {
+        // What is encoded here is of this library's own types: there was no descriptor for it.
+        SpawnError::Encode(_) => return true,
+        SpawnError::Io(error) => error,
+        _ => return false,
     };
     matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::StorageFull)
         || matches!(
@@ -123,8 +126,8 @@ mod tests {
             now = health.retry_at().unwrap();
         }
         assert!(health.is_hopeless(now));
-        assert_eq!(health.reason(), "5");
-        assert_eq!(now - start, BACK_OFF[0] * 31);
+        assert_eq!(health.reason(), ROUNDS.to_string());
+        assert_eq!(now - start, BACK_OFF[0] * ((1 << ROUNDS) - 1));
         // The delay has a limit.
         (0..100).for_each(|_| {
             assert!(health.may_start(now));

@@ -39,7 +39,7 @@
 //! (A worker that ends later, or in a task, is replaced, and does not count.)
 //!
 //! After a failure the pool waits 100 ms before it starts workers again, and twice as long after
-//! each further round in which one fails, up to five seconds. After five failed rounds in a row it
+//! each further round in which one fails, up to five seconds. After four failed rounds in a row it
 //! starts no more, and as soon as no worker is left, it is broken: all waiting tasks and all later
 //! ones are [`TaskError::Broken`] with the reason, which includes the text of an initializer's
 //! panic. As long as one worker is ready, the pool goes on with it and keeps trying. A worker that
@@ -212,8 +212,8 @@ impl PoolBuilder {
     /// started](self#when-a-worker-cannot-be-started).
     ///
     /// The argument is encoded once, in [`build`](Self::build), and every worker decodes it. The
-    /// pool keeps the argument until it is dropped. An end of a pipe cannot be in it: there is one
-    /// of each, and there are many workers.
+    /// pool keeps it until it is dropped, so queues in it exist as long as the pool. An end of a
+    /// pipe cannot be in it: there is one of each, and there are many workers.
     ///
     /// ```
     /// use std::sync::OnceLock;

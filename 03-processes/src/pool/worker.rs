@@ -176,7 +176,7 @@ where
             for argument in arguments.by_ref() {
                 result.clear();
                 let outcome = match codec::decode::<A>(argument) {
-                    Ok(argument) => encode(&function(argument), &mut result)
+                    Ok(argument) => encode(function(argument), &mut result)
                         .map_err(|error| (tag::RESULT, error)),
                     Err(error) => Err((tag::ARGUMENT, wire::explain(error))),
                 };
@@ -205,9 +205,11 @@ where
 
 /// Encodes a result; the handles in it.
 #[inline]
-fn encode<T: Serialize>(value: &T, result: &mut Vec<u8>) -> Result<Vec<RangeId>, String> {
+fn encode<T: Serialize>(value: T, result: &mut Vec<u8>) -> Result<Vec<RangeId>, String> {
     let encoding = Encoding::begin(Carrier::Memory);
-    wire::append(value, result)?;
+    wire::append(&value, result)?;
+    // If this panics, nobody gets the bytes.
+    drop(value);
     Ok(encoding.into_handles())
 }
 
@@ -219,7 +221,7 @@ impl<F: Fn(A), A: DeserializeOwned> Entry<F, Setup> for RunSetup<A> {
         let outcome = panics::catch(|| match codec::decode::<A>(&setup.argument) {
             Ok(argument) => function(argument),
             Err(error) => {
-                panic!("the initialiser's argument cannot be decoded: {}", wire::explain(error))
+                panic!("the initializer's argument cannot be decoded: {}", wire::explain(error))
             }
         });
         fork::leave_if_fork(if outcome.is_ok() { 0 } else { 101 });

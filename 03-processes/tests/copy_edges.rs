@@ -8,6 +8,7 @@ use std::fs::{self, File, Permissions};
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -30,7 +31,7 @@ tests! {
         a_root_that_is_swapped, inherited_lists_are_removed, attributes_before_the_mode, what_a_change_of_owner_removes,
         a_stop_at_the_end, threads_that_cannot_be_started, few_descriptors, a_lease_is_waited_for,
         files_of_sysfs, a_target_that_may_not_be_listed, a_umask_for_the_owner, a_closed_directory_is_completed,
-        a_dry_run_sees_what_is_in_the_way, a_target_that_is_gone, as_somebody_else,
+        a_dry_run_sees_what_is_in_the_way, a_target_that_is_gone, as_somebody_else, on_a_disk,
     ]
     helpers [run_as_nobody, start_no_thread, open_few, mask_all, in_a_gone_directory]
 }
@@ -963,5 +964,56 @@ fn as_somebody_else() {
         assert_eq!(copied.count(), 400);
         assert_clean(&to);
         fs::remove_dir_all(&to).unwrap();
+    }
+}
+
+/// The tests that depend on the file system, on ext4; `COPY_DISKS="ext4 xfs btrfs"` names others.
+fn on_a_disk() {
+    if !is_root() {
+        return skipped("a file system on a disk: only root may mount one");
+    }
+    const TESTS: [&str; 10] = [
+        "links_lead_to_nothing_foreign",
+        "links_of_what_is_no_file",
+        "an_earlier_copy_is_linked_to",
+        "equal_copies_at_once",
+        "nothing_is_written_through_a_link",
+        "inherited_lists_are_removed",
+        "attributes_before_the_mode",
+        "what_a_change_of_owner_removes",
+        "a_target_that_may_not_be_listed",
+        "a_closed_directory_is_completed",
+    ];
+    let scratch = Scratch::new();
+    let disks = std::env::var("COPY_DISKS").unwrap_or("ext4".into());
+    for kind in disks.split_whitespace() {
+        let (image, disk) = (scratch.at(&format!("{kind}.image")), scratch.folder(kind));
+        File::create(&image).unwrap().set_len(500 << 20).unwrap();
+        let made = Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image).output();
+        if !made.is_ok_and(|made| made.status.success()) {
+            skipped(&format!("{kind}: it cannot be made"));
+            continue;
+        }
+        // In a mount namespace of its own: it is gone when the last process in it has ended.
+        let script = r#"mount -o loop "$IMAGE" "$COPY_DIR" || exit 77
+            chmod 777 "$COPY_DIR" && exec "$0" --exact "$@""#;
+        let ran = Command::new("unshare")
+            .args(["--mount", "sh", "-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .args(TESTS)
+            .env("IMAGE", &image)
+            .env("COPY_DIR", &disk)
+            .process_group(0) // its tests look for processes that are left in their group
+            .output();
+        let Ok(ran) = ran else { return skipped("there is no `unshare`") };
+        let said = String::from_utf8_lossy(&ran.stdout);
+        match ran.status.code() {
+            Some(0) => assert!(said.contains("10 passed"), "{kind}: {said}"),
+            Some(77) => skipped(&format!("{kind}: it cannot be mounted")),
+            status => {
+                panic!("{kind}: {status:?} {said}{}", String::from_utf8_lossy(&ran.stderr))
+            }
+        }
+        fs::remove_file(image).unwrap();
     }
 }

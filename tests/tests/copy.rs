@@ -6,7 +6,10 @@ use std::{
     fs::{self, File},
     hash::BuildHasher,
     io::{Read, Write},
-    os::unix::{fs::MetadataExt, process::ExitStatusExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::ExitStatusExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{self, Receiver},
@@ -247,6 +250,8 @@ fn what_it_says() {
         &[],
         &["--what", "from", "x"],
         &["--workers", "0", "from", "x"],
+        &["--workers", "1025", "from", "x"],
+        &["--workers", "99999999999999999999", "from", "x"],
         &["--model", "fork", "from", "x"],
         &["--on-exists", "ask", "from", "x"],
     ] {
@@ -668,5 +673,153 @@ fn without_a_terminal_it_prints_plain_lines() {
     for line in said.lines() {
         assert!(line.contains(" of 248 files  ") && line.contains("/s"), "{said}");
         assert!(!line.contains(['\r', '\x1b']), "{said:?}");
+    }
+}
+
+/// Whether a process has no signal that is still to be delivered.
+fn has_taken_its_signals(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let pending = status.lines().filter(|line| line.starts_with("ShdPnd:"));
+    pending.flat_map(str::chars).all(|c| !c.is_ascii_hexdigit() || "0ShdPnd".contains(c))
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
+        let place = scratch();
+        make_large(&place.path().join("from"), true);
+        let mut copying = copier(&["from", "to"], place.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // For as long as a worker stands still, it cannot end in order.
+        let stopped = stop_a_worker(&mut copying, |_| true).expect("a worker is in the middle");
+        kill(copying.id(), signal);
+        let start = Instant::now();
+        while !has_taken_its_signals(copying.id()) {
+            assert!(start.elapsed() < checks::run::TIME_LIMIT, "it does not take the signal");
+            thread::yield_now();
+        }
+        assert!(copying.try_wait().unwrap().is_none());
+        kill(copying.id(), signal);
+        let status = checks::run::ended(&mut copying);
+        kill(stopped.worker, Signal::KILL);
+        assert_eq!(status.signal(), Some(number));
+        while has_processes(place.path()) {
+            assert!(start.elapsed() < checks::run::TIME_LIMIT, "a worker outlives its parent");
+            thread::sleep(Duration::from_millis(1));
+        }
+        // The next run cleans up, and does the rest.
+        assert_eq!(run(&["from", "to"], place.path()).0, Some(0));
+        assert!(tree(&place.path().join("to")) == tree(&place.path().join("from")));
+    }
+}
+
+/// A pipe that takes nothing more, and both of its ends.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&writer, &[b'x'; 4096]).is_ok() {}
+    while rustix::io::write(&writer, b"x").is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn what_becomes_of_its_output_changes_nothing() {
+    for kind in ["full pipe", "no reader", "full disk", "closed"] {
+        let place = scratch();
+        make_large(&place.path().join("from"), true);
+        for (n, folder) in ["from/closed", "from/other"].into_iter().enumerate() {
+            fs::create_dir(place.path().join(folder)).unwrap();
+            fs::hard_link(
+                place.path().join("from/small0-0"),
+                place.path().join(format!("{folder}/{n}")),
+            )
+            .unwrap();
+        }
+        let closed = fs::Permissions::from_mode(0o555);
+        fs::set_permissions(place.path().join("from/closed"), closed).unwrap();
+        let (reader, writer) = full_pipe();
+        let mut command = copier(&["from", "to"], place.path());
+        match kind {
+            "full pipe" => command.stderr(writer),
+            "no reader" => {
+                let (reader, writer) = std::io::pipe().unwrap();
+                drop(reader);
+                command.stderr(writer)
+            }
+            "full disk" => command.stderr(File::options().write(true).open("/dev/full").unwrap()),
+            _ => {
+                command = Command::new("sh");
+                let program = checks::program("012_copy");
+                command.args(["-c", "exec \"$0\" from to 2>&-"]).arg(program);
+                command.current_dir(place.path()).stdin(Stdio::null())
+            }
+        };
+        let mut copying = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stopped = stop_a_worker(&mut copying, |_| true).expect("a worker is in the middle");
+        // By then there are lines to be written.
+        thread::sleep(Duration::from_millis(1500));
+        kill(stopped.worker, Signal::CONT);
+        let status = checks::run::ended(&mut copying);
+        assert!(status.success(), "{kind}: {status}");
+        let Output { stdout, .. } = copying.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&stdout);
+        assert!(said.contains("2 hard links"), "{kind}: {said}");
+        assert!(tree(&place.path().join("to")) == tree(&place.path().join("from")), "{kind}");
+        let made = fs::metadata(place.path().join("to/closed")).unwrap();
+        assert_eq!(made.mode() & 0o777, 0o555, "{kind}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn a_failure_stays_one_when_it_cannot_be_reported() {
+    let place = scratch();
+    fs::create_dir_all(place.path().join("from")).unwrap();
+    fs::write(place.path().join("from/file"), "new").unwrap();
+    fs::create_dir_all(place.path().join("to/file")).unwrap();
+    let status = copier(&["--on-exists", "overwrite", "from", "to"], place.path())
+        .stdout(Stdio::null())
+        .stderr(File::options().write(true).open("/dev/full").unwrap())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn the_first_steps_refuse_what_they_cannot_copy() {
+    for name in ["010_copy_progress", "011_copy_parallel"] {
+        let place = scratch();
+        fs::create_dir_all(place.path().join("from/folder")).unwrap();
+        fs::write(place.path().join("from/file"), "contents").unwrap();
+        let run = |to: &str| {
+            let mut copying = Command::new(checks::program(name))
+                .args(["from", to])
+                .current_dir(place.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let status = checks::run::ended(&mut copying);
+            let Output { stderr, .. } = copying.wait_with_output().unwrap();
+            (status.code(), String::from_utf8(stderr).unwrap())
+        };
+        // Into itself: a tree is refused, and a list of files does not contain what is made after it.
+        let inside = run("from/folder/new");
+        if name == "011_copy_parallel" {
+            assert!(inside.0 == Some(1) && inside.1.contains("into itself"), "{inside:?}");
+            assert!(!place.path().join("from/folder/new").exists());
+        }
+        let kind = rustix::fs::FileType::Fifo;
+        let fifo = place.path().join("from/fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, fifo, kind, rustix::fs::Mode::RWXU, 0).unwrap();
+        fs::remove_dir_all(place.path().join("from/folder")).unwrap();
+        let (status, stderr) = run("to");
+        assert!(status == Some(1) && stderr.contains("fifo"), "{name}: {status:?} {stderr}");
     }
 }

@@ -22,7 +22,7 @@ use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 tests! {
     [
         named_files, named_directories, fifty_thousand_named_files, a_deep_tree, a_deep_tree_in_little_memory,
-        directories_beside_a_deep_one, a_wide_directory, files_in_one_directory, long_names, links_of_one_file,
+        directories_beside_a_deep_one, a_wide_directory, files_in_one_directory, empty_files, long_names, links_of_one_file,
         files_of_two_names, linked_files_are_not_read_again, what_is_there_already, failures, links_and_special_files, holes,
         names_that_begin_as_temporary_ones,
     ]
@@ -296,6 +296,25 @@ fn files_in_one_directory() {
             }
             copying(&[scratch.at("from")], &scratch.at("to"), settings)
         });
+    }
+}
+
+/// An empty file needs no temporary one.
+fn empty_files() {
+    const COUNT: u64 = 1000;
+    if !can_count() {
+        return;
+    }
+    for model in MODELS {
+        let scratch = Scratch::new();
+        (0..COUNT).for_each(|n| drop(scratch.file(&format!("from/{n}"), "")));
+        let (_, calls) = copying(&[scratch.at("from")], &scratch.at("to"), model).calls();
+        // A debug build looks at each descriptor before it is closed.
+        let sum = |(_, count): (_, &u64)| *count;
+        let total: u64 = calls.iter().filter(|(name, _)| *name != "fcntl").map(sum).sum();
+        assert!(!calls.contains_key("linkat"), "{calls:?}");
+        assert!(total < 6 * COUNT + 1500, "{model}: {total} calls: {calls:?}");
+        assert_eq!(fs::read_dir(scratch.at("to")).unwrap().count(), COUNT as usize);
     }
 }
 

@@ -606,7 +606,7 @@ impl<'a> Engine<'a> {
         if outcome.rest == Some(0) && !self.is_stopped() {
             // It was not begun: others can take it as it is.
             state.names_waiting += pending.names;
-            return state.waiting.push_back(Arc::clone(pending));
+            return state.waiting.push_front(Arc::clone(pending));
         }
         pending.is_done.store(true, Relaxed);
         let rest = outcome.rest.unwrap_or(pending.names as usize);
@@ -652,7 +652,7 @@ impl<'a> Engine<'a> {
 
     /// Looks up the sizes of what is not done yet: only where there is enough of it.
     fn look_up_sizes(&self) {
-        let mut source = Place::default();
+        let (mut source, mut looked_at) = (Place::default(), 0);
         loop {
             let mut state = self.lock();
             while state.unknown == 0 || !self.is_worth_sizes(&state) {
@@ -668,9 +668,12 @@ impl<'a> Engine<'a> {
             if state.is_over() || self.is_stopped() {
                 return;
             }
-            let parcels = state.under_way.iter().flatten().chain(&state.waiting);
-            let unknown = parcels.filter(|pending| pending.bytes.load(Relaxed) == UNKNOWN);
-            let unknown: Vec<Arc<Pending>> = unknown.cloned().collect();
+            // Those that were added since the last time are at the end.
+            let is_new = |pending: &&Arc<Pending>| pending.parcel.id > looked_at;
+            let parcels = state.under_way.iter().flatten().filter(is_new);
+            let parcels = parcels.chain(state.waiting.iter().rev().take_while(is_new));
+            let unknown: Vec<Arc<Pending>> = parcels.cloned().collect();
+            looked_at = state.next_id;
             drop(state);
             for pending in unknown {
                 if self.is_stopped() {

@@ -238,7 +238,20 @@ pub(super) fn has_paths() -> bool {
 
 /// Gives an open file a name, unless there is something of that name.
 pub(super) fn link(file: BorrowedFd<'_>, folder: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    linkat(CWD, path_of(file), folder, name, AtFlags::SYMLINK_FOLLOW)
+    // Since Linux 6.10 any process that has opened the file may name it by its descriptor; before,
+    // only a privileged one.
+    static BY_DESCRIPTOR: AtomicBool = AtomicBool::new(true);
+    if BY_DESCRIPTOR.load(Relaxed) {
+        match linkat(file, c"", folder, name, AtFlags::EMPTY_PATH) {
+            Err(Errno::NOENT | Errno::INVAL) => {}
+            linked => return linked,
+        }
+    }
+    let linked = linkat(CWD, path_of(file), folder, name, AtFlags::SYMLINK_FOLLOW);
+    if linked.is_ok() {
+        BY_DESCRIPTOR.store(false, Relaxed);
+    }
+    linked
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use rustix::fs::{
     ftruncate, linkat, mkdirat, mknodat, openat, readlinkat, renameat, renameat_with, seek, statat,
     symlinkat, unlinkat,
 };
-use rustix::io::{Errno, read, write};
+use rustix::io::{Errno, pread, read, write};
 
 use super::dir_path::DirPath;
 use super::parcel::{BUDGET, Ground, NAMES, Outcome, Parcel, Settings};
@@ -691,9 +691,45 @@ impl Work<'_> {
         {
             return Ok(done);
         }
+        if stat.st_size == 0
+            && !self.is_private
+            && let Some(done) = self.empty(position, from, &stat, name)?
+        {
+            return Ok(done);
+        }
         let mut whole = self.write(from, stat, name, outcome)?;
         let placed = if self.is_private { Ok(true) } else { self.put(&mut whole, position, name) };
         self.finish(position, &mut whole, placed, outcome)
+    }
+
+    /// Makes an empty file, which is whole as soon as it is there. `None`: it has contents, or
+    /// something has to be done to it.
+    fn empty(
+        &mut self,
+        position: usize,
+        from: BorrowedFd<'_>,
+        stat: &Stat,
+        name: &CStr,
+    ) -> Result<Option<Done>, Trouble> {
+        let mode = stat.st_mode & 0o777;
+        // What says it is empty may have contents all the same: files of /proc.
+        if self.settings.preserve
+            || self.settings.lacks(mode, 0o600)
+            || retry(|| pread(from, &mut [0], 0)) != Ok(0)
+        {
+            return Ok(None);
+        }
+        self.slot.mark_renaming(position);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        match openat(self.to, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode)) {
+            Ok(_) => {
+                self.slot.mark_done(position);
+                Ok(Some(Done::File(0)))
+            }
+            Err(Errno::EXIST) if self.settings.on_exists == OnExists::Overwrite => Ok(None),
+            Err(Errno::EXIST) => self.exists().map(Some),
+            Err(errno) => Err(failed("it cannot be created")(errno)),
+        }
     }
 
     /// After a file that is whole was, or was not, put in its place.

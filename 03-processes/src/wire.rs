@@ -34,8 +34,18 @@ use crate::{codec, limits};
 /// Large enough that a large packet weighs in the socket's buffer (about six of them fill it), so that senders of large values are held back too.
 const INLINE: usize = 32 * 1024;
 
-/// The length of the whole packet, before its bytes.
+/// Before a packet's bytes: how many there are, and above [`RIGHTS`] how many descriptors.
 const HEADER: usize = size_of::<u64>();
+const RIGHTS: u32 = 48;
+
+fn to_header(len: usize, rights: usize) -> [u8; HEADER] {
+    (len as u64 | (rights as u64) << RIGHTS).to_le_bytes()
+}
+
+fn from_header(header: [u8; HEADER]) -> (u64, usize) {
+    let header = u64::from_le_bytes(header);
+    (header & ((1 << RIGHTS) - 1), (header >> RIGHTS) as usize)
+}
 
 /// Descriptors one value can have. A packet carries up to two more: one for bytes, and one that
 /// holds shared memory.
@@ -104,8 +114,8 @@ pub(crate) fn send(socket: BorrowedFd<'_>, packet: &Packet, deadline: Deadline) 
     rights.extend(overflow.as_ref().map(AsFd::as_fd));
     rights.extend(packet.descriptors.iter().map(AsFd::as_fd));
 
-    let length = (total as u64).to_le_bytes();
-    let parts = [IoSlice::new(&length), IoSlice::new(head)];
+    let header = to_header(total, rights.len());
+    let parts = [IoSlice::new(&header), IoSlice::new(head)];
     let mut space = [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(MAX_RIGHTS))];
     loop {
         let mut control =
@@ -147,8 +157,11 @@ thread_local! {
     static LANDING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Waits for a packet and looks at it, so that it is not received before there is room for its
-/// descriptors; `false` when the other end is gone and everything it sent has been received.
+/// Waits for a packet and looks at its header, so that it is not received before there is room for
+/// its descriptors; `false` when the other end is gone and everything it sent has been received.
+///
+/// The descriptors themselves are not looked at: those that a look gives would have to be closed,
+/// and closing a file's descriptor ends the record locks that this process has on the file.
 ///
 /// # Errors
 ///
@@ -156,23 +169,12 @@ thread_local! {
 fn look(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<bool> {
     let wait = if deadline.is_some() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
     let mut header = [0; HEADER];
-    let mut space = [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(MAX_RIGHTS))];
-    // A look gives this process the descriptors as well. They are closed at the end.
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::PEEK | RecvFlags::CMSG_CLOEXEC | wait;
     loop {
-        match recvmsg(socket, &mut [IoSliceMut::new(&mut header)], &mut control, flags) {
-            // Cut off for another reason, it is received as it is: that will not change.
-            Ok(message) if message.flags.contains(ReturnFlags::CTRUNC) => {
-                return match rustix::io::fcntl_dupfd_cloexec(socket, 0) {
-                    Err(Errno::MFILE) => Err(io::Error::new(
-                        io::ErrorKind::QuotaExceeded,
-                        "too many open files: the message waits until there is room for its descriptors",
-                    )),
-                    _ => Ok(true),
-                };
-            }
-            Ok(message) => return Ok(message.bytes > 0),
+        let mut control = RecvAncillaryBuffer::new(&mut []);
+        let header = &mut [IoSliceMut::new(&mut header)];
+        match recvmsg(socket, header, &mut control, RecvFlags::PEEK | wait) {
+            Ok(message) if message.bytes == 0 => return Ok(false),
+            Ok(_) => break,
             // The other end closed before it read all we sent. That is said once; what it sent
             // before comes after it, then the end.
             Err(Errno::INTR | Errno::CONNRESET) => {}
@@ -184,6 +186,16 @@ fn look(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<bool> {
             }
             Err(error) => return Err(error.into()),
         }
+    }
+    let (_, rights) = from_header(header);
+    let room = || rustix::io::fcntl_dupfd_cloexec(socket, 0);
+    match (0..rights.min(MAX_RIGHTS)).map(|_| room()).collect::<rustix::io::Result<Vec<_>>>() {
+        Ok(_) => Ok(true),
+        Err(Errno::MFILE | Errno::NFILE) => Err(io::Error::new(
+            io::ErrorKind::QuotaExceeded,
+            "too many open files: the message waits until there is room for its descriptors",
+        )),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -226,9 +238,9 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, deadline: Deadline) -> io::Result<
             ));
         }
         let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed packet");
-        let (length, head) =
+        let (header, head) =
             landing[..message.bytes].split_first_chunk::<HEADER>().ok_or_else(malformed)?;
-        let total = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| malformed())?;
+        let total = usize::try_from(from_header(*header).0).map_err(|_| malformed())?;
         if head.len() != total.min(INLINE) {
             return Err(malformed());
         }

@@ -470,9 +470,10 @@ impl Dispatch {
             }
         }
         again.extend(given.map(|(_, tasks)| tasks));
+        let left = !again.is_empty();
         again.into_iter().rev().for_each(|tasks| state.enqueue_first(tasks));
         let worker = state.workers.remove(at);
-        state.worker_ended(&worker, Instant::now(), || {
+        state.worker_ended(&worker, left, Instant::now(), || {
             source.failure.take().unwrap_or_else(|| failure(&worker, &outcome))
         });
         drop(state);

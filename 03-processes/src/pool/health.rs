@@ -12,10 +12,13 @@ use crate::process::SpawnError;
 
 /// After so many failed rounds in a row, no worker is started any more, unless another one is
 /// ready.
-const ROUNDS: u32 = 4;
+const ROUNDS: u32 = 6;
 
-/// The delay after the first failed round, and the longest one.
-const BACK_OFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+/// The delay after the first failed round, and the longest one; and the longest one where only idle
+/// workers ended.
+const BACK_OFF: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST_IDLE: Duration = Duration::from_secs(1);
 
 /// How long the system may refuse to start a process, for want of something.
 const SHORTAGE: Duration = Duration::from_secs(60);
@@ -31,6 +34,10 @@ pub(super) const PROVEN: Duration = Duration::from_secs(1);
 pub(super) struct Health {
     /// Failed rounds in a row.
     rounds: u32,
+    /// Whether the present round has failed.
+    has_failed: bool,
+    /// How often the delay was doubled.
+    doubled: u32,
     /// When the next attempt is due, after a failure.
     retry_at: Option<Instant>,
     /// Since when the system has refused.
@@ -39,13 +46,27 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// A worker has ended before it was of any use.
+    /// A worker has failed to start.
     pub(super) fn failed(&mut self, reason: String, now: Instant) {
         self.reason = reason;
-        if self.retry_at.is_none() {
-            let delay = BACK_OFF[0].saturating_mul(1 << self.rounds.min(16));
+        if !self.has_failed {
+            self.has_failed = true;
             self.rounds += 1;
-            self.retry_at = Some(now + delay.min(BACK_OFF[1]));
+        }
+        self.back_off(LONGEST, now);
+    }
+
+    /// A worker has ended soon after it was ready, with nothing to do. Nobody waits for it, so this
+    /// is not a reason to give up.
+    pub(super) fn ended_idle(&mut self, now: Instant) {
+        self.back_off(LONGEST_IDLE, now);
+    }
+
+    fn back_off(&mut self, longest: Duration, now: Instant) {
+        if self.retry_at.is_none() {
+            let delay = BACK_OFF.saturating_mul(1 << self.doubled.min(16)).min(longest);
+            self.doubled += 1;
+            self.retry_at = Some(now + delay);
         }
     }
 
@@ -66,8 +87,8 @@ impl Health {
 
     /// A worker is of use: the row of failures has ended.
     pub(super) fn proven(&mut self) {
-        self.rounds = 0;
-        self.retry_at = None;
+        (self.rounds, self.doubled) = (0, 0);
+        (self.has_failed, self.retry_at) = (false, None);
     }
 
     /// Whether an attempt is due.
@@ -75,7 +96,7 @@ impl Health {
         if self.retry_at.is_some_and(|at| now < at) {
             return false;
         }
-        self.retry_at = None;
+        (self.has_failed, self.retry_at) = (false, None);
         true
     }
 
@@ -122,12 +143,12 @@ mod tests {
             assert!(!health.is_hopeless(now) && health.may_start(now), "{round}");
             // Any number of workers is one round.
             (0..100).for_each(|_| health.failed(round.to_string(), now));
-            assert!(!health.may_start(now + BACK_OFF[0] / 2));
+            assert!(!health.may_start(now + BACK_OFF / 2));
             now = health.retry_at().unwrap();
         }
         assert!(health.is_hopeless(now));
         assert_eq!(health.reason(), ROUNDS.to_string());
-        assert_eq!(now - start, BACK_OFF[0] * ((1 << ROUNDS) - 1));
+        assert_eq!(now - start, BACK_OFF * ((1 << ROUNDS) - 1));
         // The delay has a limit.
         (0..100).for_each(|_| {
             assert!(health.may_start(now));
@@ -135,9 +156,28 @@ mod tests {
             now = health.retry_at().unwrap();
         });
         health.failed(String::new(), now);
-        assert!(health.retry_at().unwrap() <= now + BACK_OFF[1]);
+        assert!(health.retry_at().unwrap() <= now + LONGEST);
         health.proven();
         assert!(!health.is_hopeless(now) && health.may_start(now));
+    }
+
+    #[test]
+    fn idle_workers_that_end_are_no_reason_to_give_up() {
+        let mut health = Health::default();
+        let mut now = Instant::now();
+        let start = now;
+        for _ in 0..100 {
+            assert!(!health.is_hopeless(now) && health.may_start(now));
+            health.ended_idle(now);
+            now = health.retry_at().unwrap();
+        }
+        // In the end, one round per second.
+        assert!(now - start > LONGEST_IDLE * 90 && now - start <= LONGEST_IDLE * 100);
+        // A round in which one fails as well is a failed one.
+        assert!(health.may_start(now));
+        health.ended_idle(now);
+        health.failed(String::new(), now);
+        assert_eq!((health.rounds, health.retry_at()), (1, Some(now + LONGEST_IDLE)));
     }
 
     #[test]

@@ -35,15 +35,18 @@
 //!
 //! A start has *failed* if the worker ends before it is ready, whatever its age: its initializer
 //! panics, exits, is killed or cannot decode its argument, or the process cannot set itself up. It
-//! has also failed if the worker ends within a second after it was ready and has not begun a task.
-//! (A worker that ends later, or in a task, is replaced, and does not count.)
+//! has also failed if the worker ends within a second after it was ready and has not begun the task
+//! that it was given. (A worker that ends later, in a task, or with nothing to do is replaced, and
+//! does not count.)
 //!
-//! After a failure the pool waits 100 ms before it starts workers again, and twice as long after
-//! each further round in which one fails, up to five seconds. After four failed rounds in a row it
+//! After a failure the pool waits 20 ms before it starts workers again, and twice as long after
+//! each further round in which one fails, up to five seconds. After six failed rounds in a row it
 //! starts no more, and as soon as no worker is left, it is broken: all waiting tasks and all later
 //! ones are [`TaskError::Broken`] with the reason, which includes the text of an initializer's
 //! panic. As long as one worker is ready, the pool goes on with it and keeps trying. A worker that
-//! runs a task, or has been ready for a second, ends the row of failures.
+//! runs a task, or has been ready for a second, ends the row of failures. Workers that end with
+//! nothing to do, within a second after they were ready, are replaced with the same delays, up to
+//! one second.
 //!
 //! If the system refuses to start a process for want of descriptors, processes or memory, the pool
 //! tries again for a minute before it is broken. Meanwhile the tasks wait.

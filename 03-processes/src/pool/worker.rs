@@ -94,7 +94,8 @@ impl Batch {
         self.pass_on(tag, result)
     }
 
-    /// Passes on a result with handles in it: never in the log, from which the pool may read it late.
+    /// Passes on a result with handles in it: never in the log, from which the pool may read it
+    /// late.
     #[cold]
     fn finish_with_handles(&mut self, handles: Vec<RangeId>, result: &[u8]) -> bool {
         let mut listed = postcard::to_stdvec(&handles).expect("numbers always encode");
@@ -294,8 +295,9 @@ pub(super) fn work(begin: Begin) {
             keep_small(buffer);
         }
     }
-    // What is in results must not be gone before the pool holds it. Its thread reads the ring without
-    // waiting for anybody; it ends this process if nobody wants the results, unless it may not.
+    // What is in results must not be gone before the pool holds it. Its thread reads the ring
+    // without waiting for anybody; it ends this process if nobody wants the results, unless it may
+    // not.
     let give_up = Instant::now() + LONG_ENOUGH;
     let has_all = || batch.in_flight.iter().all(|handles| arena::have_arrived(handles));
     while !has_all() && Instant::now() < give_up {

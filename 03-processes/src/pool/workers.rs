@@ -341,10 +341,12 @@ impl State {
         old.into_iter().for_each(|id| self.prove(id));
     }
 
-    /// A worker has ended. `reason` is the failure, if it was of no use.
+    /// A worker has ended. `left` is whether it had not begun what it was given, and `reason` the
+    /// failure, if it is one.
     pub(super) fn worker_ended(
         &mut self,
         worker: &Worker,
+        left: bool,
         now: Instant,
         reason: impl FnOnce() -> String,
     ) {
@@ -352,8 +354,12 @@ impl State {
         let is_old = worker.ready_at.is_some_and(|at| now - at >= PROVEN);
         if worker.is_proven || is_old {
             self.health.proven();
-        } else if !worker.is_retired {
+        } else if worker.is_retired {
+            // It was to end.
+        } else if worker.ready_at.is_none() || left {
             self.health.failed(reason(), now);
+        } else {
+            self.health.ended_idle(now);
         }
     }
 

@@ -1,8 +1,8 @@
 //! 014 · UDP 聊天 · A chat over UDP: one thread receives while main reads the keyboard.
 //!
 //! Python: `recvfrom` in a thread, `input` and `sendto` in main; bytes in GBK, cut at 1,024.
-//! Rust: the same two threads share one socket by reference. A datagram holds a number, the number of
-//! the session, a name and a text. UDP promises little, so the program reports what it sees:
+//! Rust: the same two threads share one socket by reference. A datagram holds a number, the number
+//! of the session, a name and a text. UDP promises little, so the program reports what it sees:
 //! - lost: the numbers have a gap, and the receiver reports how many messages are missing;
 //! - duplicated: a number that has been received in this session is not shown again;
 //! - late: a message that arrives behind a later one is shown and marked;

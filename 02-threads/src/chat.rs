@@ -5,8 +5,8 @@ use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs},
 };
 
-/// The first address of `peer` that can be reached from `listen`: both IPv4, or both IPv6. From all IPv6
-/// addresses of this machine, IPv4 can be reached as well.
+/// The first address of `peer` that can be reached from `listen`: both IPv4, or both IPv6. From all
+/// IPv6 addresses of this machine, IPv4 can be reached as well.
 ///
 /// # Errors
 ///
@@ -24,7 +24,8 @@ pub fn resolve(peer: &str, listen: SocketAddr) -> io::Result<SocketAddr> {
     same.copied().or(mapped).ok_or_else(none)
 }
 
-/// Whether two addresses are the same one. An IPv4 address has two forms, and a link-local one may lack the number of its link.
+/// Whether two addresses are the same one. An IPv4 address has two forms, and a link-local one may
+/// lack the number of its link.
 pub fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     let ip = |address: SocketAddr| -> IpAddr { address.ip().to_canonical() };
     let scope = |address| match address {
@@ -67,7 +68,8 @@ pub fn read_line(input: &mut impl BufRead, most: usize) -> io::Result<Option<(Ve
     Ok(Some((line, length)))
 }
 
-/// Which numbers of the peer's session have arrived. It remembers the last 64 of the last session, however many arrive.
+/// Which numbers of the peer's session have arrived. It remembers the last 64 of the last session,
+/// however many arrive.
 ///
 /// ```
 /// use threads::chat::{Arrival, Received};
@@ -99,7 +101,8 @@ pub enum Arrival {
 }
 
 impl Received {
-    /// Notes that `number` has arrived, which is at least 1. A session that is not the last one begins anew.
+    /// Notes that `number` has arrived, which is at least 1. A session that is not the last one
+    /// begins anew.
     pub fn add(&mut self, session: &str, number: u64) -> Arrival {
         if session != self.session {
             *self = Received { session: session.into(), ..Received::default() };

@@ -280,8 +280,9 @@ fn redirects_are_followed_and_not_for_ever() {
     all_fail(&[], &[(bytes, r#"redirected: to "/\xff\x9b", which is not UTF-8"#)]);
 }
 
-/// A server that keeps its connections, and does what `behave` says with each request: it is told the number of the
-/// connection, and of the request on it, both from 1. It closes the connection when that is `false`. The number of all requests.
+/// A server that keeps its connections, and does what `behave` says with each request: it is told
+/// the number of the connection, and of the request on it, both from 1. It closes the connection
+/// when that is `false`. The number of all requests.
 fn keeping(
     behave: impl Fn(&TcpStream, usize, usize) -> std::io::Result<bool> + Send + Sync + 'static,
 ) -> (String, Arc<AtomicUsize>) {
@@ -329,7 +330,8 @@ fn all_arrive(url: &str) {
 
 #[test]
 fn a_kept_connection_that_was_closed_is_no_failure() {
-    // Each connection is closed when its second request comes: as if the two had crossed on their way.
+    // Each connection is closed when its second request comes: as if the two had crossed on their
+    // way.
     let (url, requests) = keeping(|mut c, _, request| {
         if request == 1 {
             c.write_all(ANSWER)?;

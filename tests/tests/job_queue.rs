@@ -54,7 +54,9 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They wait most of their time, for workers to be found dead.
     arguments.test_threads.get_or_insert(8);
-    let alone: [(&'static str, fn()); 7] = [
+    let alone: [(&'static str, fn()); 9] = [
+        ("a_store_that_is_read_only_can_be_read", a_store_that_is_read_only),
+        ("an_output_that_cannot_be_written_is_no_panic", an_output_that_cannot_be_written),
         ("what_is_wrong_is_said", what_is_wrong_is_said),
         ("a_role_is_a_word_and_not_the_value_of_a_flag", a_role_is_a_word),
         ("a_file_that_is_not_a_store_is_not_changed", a_file_that_is_not_a_store_is_not_changed),
@@ -612,7 +614,8 @@ fn what_cannot_be_decoded_is_set_aside(bench: &mut Bench) {
         insert(&quoted(FIRST), "'{\"file\":'", "'Pending'", "0", "NULL"),
         insert(&quoted(&id(1)), "x'ff00'", "'Failed'", "1", "NULL"),
         insert(&quoted(&id(2)), "'{}'", "'Pending'", "0", "NULL"),
-        // A job in a row that cannot be read: its name, its number of runs, its metadata, its content.
+        // A job in a row that cannot be read: its name, its number of runs, its metadata, its
+        // content.
         insert(
             "'! ' || char(10) || char(27) || char(8238)",
             &quoted(job),
@@ -792,7 +795,8 @@ fn any_file_name_can_be_stored(bench: &mut Bench) {
 
 fn jobs_stored_before_the_clock_was_set_back_run(bench: &mut Bench) {
     bench.produce(3);
-    // As if one had failed, and a worker had died with another, before the clock went back by a day.
+    // As if one had failed, and a worker had died with another, before the clock went back by a
+    // day.
     let job: String = match &bench.server {
         None => {
             sqlite_says(&bench.folder.path().join("job-queue.sqlite"), "SELECT min(id) FROM Jobs;")
@@ -947,6 +951,19 @@ fn results_and_the_store_do_not_become_jobs() {
         bench.says("produce --folder files --results files-results", Some(0)),
         "1 jobs, 1 of them new\n"
     );
+    // A store whose name is not UTF-8 is one like any other.
+    let store = OsStr::from_bytes(b"\xff store");
+    for (words, said) in [
+        ("produce --folder files --results outer --store", "1 jobs, 1 of them new\n"),
+        ("produce --folder files --results outer --store", "1 jobs, 0 of them new\n"),
+        ("status --store", "1 waiting, 0 running, 0 done, 0 failed\n"),
+    ] {
+        let output = bench.command(words).arg(store).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), said, "{output:?}");
+    }
+    let output = bench.command("status --store").arg(OsStr::from_bytes(b"\xfe")).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error, "error: \\xfe: No such file or directory (os error 2)\n");
     // A store among the files, with what SQLite keeps beside it, while a worker has it open.
     let words = "produce --folder files --results outer --store files/queue --queue q";
     assert_eq!(bench.says(words, Some(0)), "1 jobs, 1 of them new\n");
@@ -1002,11 +1019,71 @@ fn a_store_that_others_hold() {
     assert!(code == Some(1) && said.contains("it is locked by another program"), "{said}");
 }
 
+fn an_output_that_cannot_be_written() {
+    let bench = Bench::new(None);
+    fs::write(bench.file("a"), "a").unwrap();
+    for words in [PRODUCE, "status", "results", "--help", "--version"] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = bench.command(words).stdout(full).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        let said =
+            "error: cannot write to standard output: No space left on device (os error 28)\n";
+        assert_eq!((output.status.code(), error.as_str()), (Some(1), said), "{words}");
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let output = bench.command(words).stdout(writer).output().unwrap();
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!((output.status.signal(), output.stderr.len()), (Some(13), 0), "{words}"); // SIGPIPE
+    }
+    assert_eq!(bench.status(), "1 waiting, 0 running, 0 done, 0 failed");
+}
+
+fn a_store_that_is_read_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new(None);
+    bench.produce(2);
+    let folder = bench.folder.path();
+    fs::copy(checks::program("1_1_8_job_queue"), folder.join("program")).unwrap();
+    let mode = |mode| fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+    // For root, nothing is read-only.
+    let user = |words: &str| {
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg("./program");
+            command
+        } else {
+            Command::new("./program")
+        };
+        command.args(words.split(' ')).current_dir(folder).env_remove("REDIS_URL");
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let counted = "2 waiting, 0 running, 0 done, 0 failed\n".to_owned();
+    let read_only = "error: job-queue.sqlite: it is read-only\n".to_owned();
+    mode(0o555);
+    assert_eq!(user("status"), (Some(0), counted.clone()));
+    mode(0o755);
+    // Nothing in the log is missing in the file.
+    let log = sqlite_says(&folder.join("job-queue.sqlite"), "PRAGMA wal_checkpoint(TRUNCATE);");
+    assert_eq!(log, "0|0|0\n");
+    for name in ["-wal", "-shm"] {
+        _ = fs::remove_file(folder.join(format!("job-queue.sqlite{name}")));
+    }
+    fs::set_permissions(folder.join("job-queue.sqlite"), fs::Permissions::from_mode(0o444))
+        .unwrap();
+    mode(0o555);
+    assert_eq!(user("status"), (Some(0), counted));
+    assert_eq!(user(PRODUCE), (Some(1), read_only));
+    mode(0o755);
+}
+
 fn a_store_of_an_earlier_version() {
     let bench = Bench::new(None);
     bench.produce(2);
     let store = bench.folder.path().join("job-queue.sqlite");
-    // As the version before this one left it: no number of this program's in its header, and the library's indices.
+    // As the version before this one left it: no number of this program's in its header, and the
+    // library's indices.
     sqlite(
         &store,
         "PRAGMA application_id = 0; PRAGMA user_version = 0; DROP INDEX job_queue_retry; DROP INDEX job_queue_held; \

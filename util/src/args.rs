@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{eprintln, output, program, tick, timeline};
+use crate::{eprintln, output, program, text::visible, tick, timeline};
 
 /// The arguments of this program, taken one flag at a time.
 ///
@@ -153,7 +153,7 @@ impl Args {
     /// Ends the program if anything is left that nobody asked for.
     pub fn finish(self) {
         if let Some(unknown) = self.left.first().or(self.behind.first()) {
-            self.refuse(&format!("unknown argument {unknown:?}"));
+            self.refuse(&format!("unknown argument {:?}", visible(unknown)));
         }
     }
 
@@ -233,8 +233,8 @@ fn take_value<T>(
     let Some(value) = take_word(left, flag)? else { return Ok(None) };
     match value.to_str().map(parse) {
         Some(Ok(value)) => Ok(Some(value)),
-        Some(Err(error)) => Err(format!("{flag} {value:?}{error}")),
-        None => Err(format!("{flag} {value:?} is not UTF-8")),
+        Some(Err(error)) => Err(format!("{flag} {:?}{error}", visible(&value))),
+        None => Err(format!("{flag} {:?} is not UTF-8", visible(&value))),
     }
 }
 
@@ -353,7 +353,7 @@ mod tests {
         };
         let mut left = words().to_vec();
         let refused = take_value(&mut left, "--for", |_| Ok(())).unwrap_err();
-        assert_eq!(refused, "--for \"\\xFF\" is not UTF-8");
+        assert_eq!(refused, "--for \"\\xff\" is not UTF-8");
         let mut args = Args { help: Help::Text(String::new()), left, behind: Vec::new() };
         assert_eq!(args.path("--to").unwrap(), Path::new(OsStr::from_bytes(b"\xfe")));
         assert_eq!(args.operands(), [OsStr::from_bytes(b"\xff")]);

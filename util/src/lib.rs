@@ -45,5 +45,5 @@ pub use error::{Error, Result};
 pub(crate) fn program() -> String {
     let path = std::env::args_os().next().unwrap_or_default();
     let name = std::path::Path::new(&path).file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
+    text::visible(name).to_string()
 }

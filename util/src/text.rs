@@ -1,8 +1,9 @@
 //! Text from outside, made safe to print: file names, URLs, headers, messages of other programs.
 //!
-//! Such a text can hold characters that a terminal obeys (`ESC`), that end a line (so that the rest looks
-//! like a line of this program), that reverse the order of what follows (U+202E), or that nobody sees
-//! (U+200B). [`visible()`] shows each of them as an escape sequence and leaves all other text readable:
+//! Such a text can hold characters that a terminal obeys (`ESC`), that end a line (so that the rest
+//! looks like a line of this program), that reverse the order of what follows (U+202E), or that
+//! nobody sees (U+200B). [`visible()`] shows each of them as an escape sequence and leaves all
+//! other text readable:
 //!
 //! | in the text | shown as |
 //! | --- | --- |
@@ -12,22 +13,26 @@
 //! | a byte that is not part of valid UTF-8 | `\xff` |
 //! | `"`, with `{:?}` only | `\"` |
 //!
-//! Every backslash in the output therefore begins an escape sequence, and the original bytes can be recovered.
+//! Every backslash in the output therefore begins an escape sequence, and the original bytes can be
+//! recovered.
 //!
-//! Escaped are control characters, line and paragraph separators, format characters (the Unicode category
-//! Cf, with its bidirectional controls, zero-width characters, soft hyphen and tags), other characters
-//! that have no glyph (fillers, variation selectors), every space but U+0020 and the ideographic U+3000,
-//! private-use and unassigned characters, and combining marks that have no character of this text to
-//! combine with, or more than eight marks before them. Three kinds of invisible characters
-//! stay where a script or an emoji needs them, and are escaped everywhere else:
+//! Escaped are control characters, line and paragraph separators, format characters (the Unicode
+//! category Cf, with its bidirectional controls, zero-width characters, soft hyphen and tags),
+//! other characters that have no glyph (fillers, variation selectors), every space but U+0020 and
+//! the ideographic U+3000, private-use and unassigned characters, and combining marks that have no
+//! character of this text to combine with, or more than eight marks before them. Three kinds of
+//! invisible characters stay where a script or an emoji needs them, and are escaped everywhere
+//! else:
 //!
 //! - U+200D (zero-width joiner) between two pictographs, as in 👩‍💻;
 //! - U+200D and U+200C (zero-width non-joiner) between two letters of a script that joins
 //!   letters: Arabic, the Indic scripts, Khmer, Mongolian, Myanmar and their neighbors;
-//! - one variation selector after a character that has variants: an emoji, an ideograph, a Mongolian letter.
+//! - one variation selector after a character that has variants: an emoji, an ideograph, a
+//!   Mongolian letter.
 //!
-//! Letters that look alike (Latin a, Cyrillic а) are ordinary text and stay. So do right-to-left letters: a
-//! terminal that implements the bidirectional algorithm can move digits and punctuation beside them.
+//! Letters that look alike (Latin a, Cyrillic а) are ordinary text and stay. So do right-to-left
+//! letters: a terminal that implements the bidirectional algorithm can move digits and punctuation
+//! beside them.
 
 use std::{
     ffi::OsStr,
@@ -35,9 +40,11 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-/// `text` with every character escaped that could mislead a reader or a terminal: see [the module](self).
+/// `text` with every character escaped that could mislead a reader or a terminal: see
+/// [the module](self).
 ///
-/// `{}` shows it bare, `{:?}` in quotation marks. Neither observes a width: pad what `to_string` returns.
+/// `{}` shows it bare, `{:?}` in quotation marks. Neither observes a width: pad what `to_string`
+/// returns.
 ///
 /// ```
 /// use util::text::visible;
@@ -140,7 +147,8 @@ fn is_shown(before: Option<char>, c: char, after: Option<char>) -> bool {
     }
 }
 
-/// The standard library's table: neither control nor format character, neither separator nor unassigned.
+/// The standard library's table: neither control nor format character, neither separator nor
+/// unassigned.
 fn is_printable(c: char) -> bool {
     // In a string, unlike alone, a mark counts as printable.
     let mut text = [b'a', 0, 0, 0, 0];
@@ -236,7 +244,8 @@ mod tests {
             ("a\u{2028}b\u{2029}c\u{85}", r"a\u{2028}b\u{2029}c\u{85}"),
             ("photo\u{202e}gpj.exe", r"photo\u{202e}gpj.exe"),
             ("a\u{200b}b\u{feff}c\u{ad}d\u{2060}", r"a\u{200b}b\u{feff}c\u{ad}d\u{2060}"),
-            // What belongs into an emoji or a script does not belong between Latin letters, nor twice.
+            // What belongs into an emoji or a script does not belong between Latin letters, nor
+            // twice.
             ("a\u{200d}b\u{200c}c\u{fe0f}", r"a\u{200d}b\u{200c}c\u{fe0f}"),
             ("👩\u{200d}\u{200d}💻\u{200d}", r"👩\u{200d}\u{200d}💻\u{200d}"),
             ("❤\u{fe0f}\u{fe0f}\u{fe0e}", "❤\u{fe0f}\\u{fe0f}\\u{fe0e}"),

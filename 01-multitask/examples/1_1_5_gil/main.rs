@@ -32,6 +32,7 @@ use std::{
 };
 use util::{
     measure::{self, Table},
+    text::visible,
     tick,
 };
 
@@ -72,10 +73,11 @@ fn main() -> util::Result<()> {
         match python(&program, gil, &arguments) {
             Ok((name, its, seconds)) => {
                 assert_eq!(its, result, "{name} computes what we do");
-                row(name, seconds);
+                row(visible(&name).to_string(), seconds);
             }
             Err(error) => {
-                remarks.push(format!("{} is there and does not run: {error}", program.display()))
+                let (program, error) = (visible(&program), error.to_string());
+                remarks.push(format!("{program} is there and does not run: {}", visible(&error)))
             }
         }
     }

@@ -13,7 +13,8 @@ pub struct Job {
     /// The directory that the result is written to.
     #[serde(with = "path")]
     pub results: PathBuf,
-    /// What distinguishes this job from all others: its result is stored under this name, and a store accepts it only once.
+    /// What distinguishes this job from all others: its result is stored under this name, and a
+    /// store accepts it only once.
     pub key: String,
 }
 
@@ -55,8 +56,8 @@ mod path {
     }
 }
 
-/// Hands a stored job to the worker as it is. apalis: a job that its codec cannot decode ends the worker, and is the
-/// first one that the next worker fetches. So the worker decodes it itself.
+/// Hands a stored job to the worker as it is. apalis: a job that its codec cannot decode ends the
+/// worker, and is the first one that the next worker fetches. So the worker decodes it itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Undecoded;
 

@@ -28,8 +28,8 @@ const KEYS_ARE_KEPT: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// How many of a thing one message holds: Lua unpacks no more than some 8,000.
 const BATCH: usize = 1_000;
 
-/// Moves jobs whose time has come to those that wait. One that is later than the second time was stored before
-/// the clock was set back: its time has come, too.
+/// Moves jobs whose time has come to those that wait. One that is later than the second time was
+/// stored before the clock was set back: its time has come, too.
 const PROMOTE: &str = "\
     local due = redis.call('ZRANGEBYSCORE', KEYS[1], 0, ARGV[1], 'LIMIT', 0, ARGV[3]) \
     if #due == 0 then \
@@ -41,8 +41,8 @@ const PROMOTE: &str = "\
     end \
     return #due";
 
-/// Says that a worker is alive. One that was last seen in the future died before the clock was set back: it is
-/// waited for from now on.
+/// Says that a worker is alive. One that was last seen in the future died before the clock was set
+/// back: it is waited for from now on.
 const BEAT: &str = "\
     redis.call('ZADD', KEYS[1], 'XX', ARGV[1], ARGV[3]) \
     for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[2], '+inf')) do \
@@ -125,7 +125,8 @@ impl Redis {
             running.extend(all("SMEMBERS", self.held_by(&String::from_utf8_lossy(&worker))).await?);
         }
         let mut jobs: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
-        // A name in one of the lists that has no job behind it is a job, too: one that cannot be read.
+        // A name in one of the lists that has no job behind it is a job, too: one that cannot be
+        // read.
         let failed = all("SMEMBERS", config.dead_jobs_set()).await?;
         let mut waiting = cmd("LRANGE");
         waiting.arg(config.active_jobs_list()).arg(0).arg(-1);
@@ -186,7 +187,8 @@ impl Redis {
         Ok(aside)
     }
 
-    /// apalis: a job that it cannot read ends the worker that has fetched it, and then each other worker.
+    /// apalis: a job that it cannot read ends the worker that has fetched it, and then each other
+    /// worker.
     async fn set_aside(&self, name: &str) -> Result<Vec<(Vec<u8>, String)>, Error> {
         let (config, mut connection) = (self.config(), self.connection.clone());
         let mut held = cmd("SMEMBERS");

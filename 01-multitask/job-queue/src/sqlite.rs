@@ -12,7 +12,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, FileType, TryLockError},
     io::{ErrorKind, Read},
-    os::unix::fs::FileTypeExt,
+    os::{fd::IntoRawFd, unix::fs::FileTypeExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -25,17 +25,20 @@ pub struct Sqlite {
     queue: String,
 }
 
-/// The `application_id` in the header of our files, so that no other program's file is taken for one: "JobQ".
+/// The `application_id` in the header of our files, so that no other program's file is taken for
+/// one: "JobQ".
 const OURS: i64 = 0x4a6f_6251;
 
-/// The `user_version` of our files: the number of the last change that [`prepare`] has made to the tables.
+/// The `user_version` of our files: the number of the last change that [`prepare`] has made to the
+/// tables.
 const VERSION: i64 = 1;
 
 /// How long a command waits for others that use the file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// apalis: each fetch sorted all waiting jobs, and each result was looked for among all jobs of its worker, because SQLite
-/// preferred these indices. What remains: the next job by `idx_jobs_pending`, a job by its id, and these two.
+/// apalis: each fetch sorted all waiting jobs, and each result was looked for among all jobs of its
+/// worker, because SQLite preferred these indices. What remains: the next job by
+/// `idx_jobs_pending`, a job by its id, and these two.
 const INDICES: &str = "\
     DROP INDEX IF EXISTS LIdx; \
     DROP INDEX IF EXISTS idx_jobs_claimable; \
@@ -49,8 +52,8 @@ const INDICES: &str = "\
 impl Sqlite {
     pub(crate) async fn open(file: &Path, queue: &str) -> Result<Sqlite, Error> {
         if !is_prepared(file).await? {
-            // Several programs may create the same tables at once, and nothing else keeps them apart. (A lock on the
-            // file itself would be in SQLite's way.)
+            // Several programs may create the same tables at once, and nothing else keeps them
+            // apart. (A lock on the file itself would be in SQLite's way.)
             let _lock = lock_directory(file).await?;
             if !is_prepared(file).await? {
                 prepare(file).await.map_err(explain)?;
@@ -68,13 +71,11 @@ impl Sqlite {
         if inspect(file).await? != Found::Ours {
             return Err("it is empty: no jobs were ever added".into());
         }
-        let pool = || SqlitePoolOptions::new().max_connections(1);
         let options = options(file).read_only(true);
-        let opened = match pool().connect_with(options.clone()).await {
-            // In a directory that is read-only, nobody writes to the file, and SQLite cannot create its lock beside it.
-            Err(_) if !companion(file, "-wal").exists() => {
-                pool().connect_with(options.immutable(true)).await
-            }
+        let opened = match reader(options.clone()).await {
+            // In a directory that is read-only, nobody writes to the file, and SQLite cannot create
+            // its lock beside it.
+            Err(_) if !companion(file, "-wal").exists() => reader(options.immutable(true)).await,
             opened => opened,
         };
         Ok(Sqlite { pool: opened.map_err(explain)?, queue: queue.into() })
@@ -125,7 +126,8 @@ impl Sqlite {
         Ok(())
     }
 
-    /// A worker that was last seen in the future died before the clock was set back: it is waited for from now on.
+    /// A worker that was last seen in the future died before the clock was set back: it is waited
+    /// for from now on.
     pub(crate) async fn beat(&self, name: &str) -> Result<(), Error> {
         let query = "UPDATE Workers SET last_seen = ?1 WHERE id = ?2 OR last_seen > ?1 + ?3";
         let now = store::now() as i64;
@@ -280,6 +282,13 @@ fn is_old(tables: &HashSet<String>) -> bool {
     ["_sqlx_migrations", "Jobs", "Workers"].iter().all(|name| tables.contains(*name))
 }
 
+/// A pool of one connection that has been able to read.
+async fn reader(options: SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    sqlx::query("SELECT name FROM sqlite_schema").fetch_optional(&pool).await?;
+    Ok(pool)
+}
+
 async fn tables(options: SqliteConnectOptions) -> sqlx::Result<HashSet<String>> {
     let mut connection = options.connect().await?;
     let names = sqlx::query_scalar("SELECT name FROM sqlite_schema").fetch_all(&mut connection);
@@ -288,8 +297,19 @@ async fn tables(options: SqliteConnectOptions) -> sqlx::Result<HashSet<String>> 
     Ok(names.into_iter().collect())
 }
 
+/// sqlx: a path has to be UTF-8. Another one is given to SQLite as a link to it, which SQLite
+/// resolves.
 fn options(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(file).busy_timeout(PATIENCE)
+    let options = SqliteConnectOptions::new().busy_timeout(PATIENCE);
+    let create = |_| File::options().append(true).create(true).open(file);
+    if file.to_str().is_none()
+        && let Ok(opened) = File::open(file).or_else(create)
+    {
+        // It stays open: connections are made at any time, and to close it would give up SQLite's
+        // locks on the file.
+        return options.filename(format!("/proc/self/fd/{}", opened.into_raw_fd()));
+    }
+    options.filename(file)
 }
 
 /// A file of SQLite's own beside `file`, which may be a symbolic link.
@@ -399,8 +419,9 @@ mod tests {
         atomic::{AtomicU64, Ordering::SeqCst},
     };
 
-    /// How many steps SQLite takes for each thing a worker does about one job, beside so many that wait and that are
-    /// done. (Jobs that have failed and are not due yet are looked at one by one, in the index; those are few.)
+    /// How many steps SQLite takes for each thing a worker does about one job, beside so many that
+    /// wait and that are done. (Jobs that have failed and are not due yet are looked at one by one,
+    /// in the index; those are few.)
     async fn steps(others: u32) -> [u64; 5] {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("store");

@@ -99,11 +99,13 @@ macro_rules! either {
 pub(crate) use either;
 
 impl Store {
-    /// Opens the queue called `queue` at `place`, to add jobs or to work. A file that does not exist is created.
+    /// Opens the queue called `queue` at `place`, to add jobs or to work. A file that does not
+    /// exist is created.
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened or belongs to another program, or the server does not answer within seconds.
+    /// If the file cannot be opened or belongs to another program, or the server does not answer
+    /// within seconds.
     pub async fn open(place: &Place, queue: &str) -> Result<Store, Error> {
         match place {
             Place::Sqlite(file) => Ok(Store::Sqlite(Sqlite::open(file, queue).await?)),
@@ -123,8 +125,9 @@ impl Store {
         }
     }
 
-    /// Adds `jobs` and returns how many of them are new. A job whose key the store has seen before is not added again, so
-    /// this is idempotent: call it again after an error, when it is unknown which jobs were added.
+    /// Adds `jobs` and returns how many of them are new. A job whose key the store has seen before
+    /// is not added again, so this is idempotent: call it again after an error, when it is unknown
+    /// which jobs were added.
     ///
     /// # Errors
     ///
@@ -182,7 +185,8 @@ impl Store {
         either!(self, store => store.beat(name).await)
     }
 
-    /// The worker called `name` has ended for good. Jobs that it holds are for others, at once. If it
+    /// The worker called `name` has ended for good. Jobs that it holds are for others, at once. If
+    /// it
     /// `failed`, a job that the library cannot read may be what ended it: such jobs are set aside as failed and returned,
     /// each with the reason.
     pub(crate) async fn give_back(
@@ -199,8 +203,9 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
-/// A job is retried at most [`crate::MOST_RUNS`] seconds after it has failed. One whose time is later than this
-/// many seconds from now was stored before the clock was set back: its time has come.
+/// A job is retried at most [`crate::MOST_RUNS`] seconds after it has failed. One whose time is
+/// later than this many seconds from now was stored before the clock was set back: its time has
+/// come.
 pub(crate) const LATEST: u64 = 60;
 
 /// Jobs as the library wants them.
@@ -243,7 +248,8 @@ mod tests {
             ("redis://h:7/3?pass=SECRET@SECRET", "Redis at h:7/3"),
             ("redis+unix:///run/r.sock?user=u&pass=SECRET", "Redis at /run/r.sock"),
             ("unix:///run/r.sock?pass=SECRET&db=2", "Redis at /run/r.sock/2"),
-            // Not URLs: an unescaped slash, question mark or hash in a password, no scheme, another scheme.
+            // Not URLs: an unescaped slash, question mark or hash in a password, no scheme, another
+            // scheme.
             ("redis://u:SE/CRET@h:7", "the Redis URL"),
             ("redis://u:SE?CRET@h:7", "the Redis URL"),
             ("redis://u:SE#CRET@h:7", "the Redis URL"),

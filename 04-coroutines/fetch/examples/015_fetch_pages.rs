@@ -64,7 +64,7 @@ async fn fetch_all(client: Client, urls: Vec<String>) -> ExitCode {
     for url in urls {
         let client = client.clone();
         tasks.spawn(async move {
-            let _span = timeline::row(visible(&url)).span("fetch");
+            let _span = timeline::row(&url).span("fetch");
             let result = client.get(&url).await;
             (url, result)
         });

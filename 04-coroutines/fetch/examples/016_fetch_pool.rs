@@ -109,7 +109,7 @@ async fn fetch_all(client: Client, urls: &[String], at_once: usize) -> (Results,
         {
             let client = client.clone();
             tasks.spawn(async move {
-                let _span = timeline::row(visible(&url)).span("fetch");
+                let _span = timeline::row(&url).span("fetch");
                 (place, client.get(&url).await.map(|page| page.body.len()))
             });
         }

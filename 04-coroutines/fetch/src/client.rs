@@ -60,7 +60,8 @@ pub enum Failure {
     Unreachable(String),
     /// Not whole after this time.
     TimedOut(Duration),
-    /// One redirect too many, or one that is not followed: without a location, to another scheme than `http` and
+    /// One redirect too many, or one that is not followed: without a location, to another scheme
+    /// than `http` and
     /// `https`, or from `https` to `http`.
     Redirected(String),
     /// The server says that there is no page: 404, say.
@@ -197,8 +198,9 @@ impl Client {
     }
     // ANCHOR_END: get
 
-    /// Sends one request. A server may close a kept connection at any time, also while the next request is on its
-    /// way. That says nothing about the page, so the request is sent once more, on a new connection.
+    /// Sends one request. A server may close a kept connection at any time, also while the next
+    /// request is on its way. That says nothing about the page, so the request is sent once more,
+    /// on a new connection.
     async fn ask(&self, url: &Url) -> Result<Response, Failure> {
         match self.http.get(url.clone()).send().await {
             Ok(response) => {

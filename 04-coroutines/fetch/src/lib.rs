@@ -38,7 +38,8 @@ impl Options {
     }
 }
 
-/// Takes the URLs, which are all that is left of `args`. Ends the program if a flag is left, or one is not UTF-8.
+/// Takes the URLs, which are all that is left of `args`. Ends the program if a flag is left, or one
+/// is not UTF-8.
 pub fn urls(mut args: Args) -> Vec<String> {
     let mut urls = Vec::new();
     for url in args.operands() {

@@ -1,6 +1,6 @@
 //! The record and the chart that is read from it.
 
-use std::fmt;
+use crate::text::visible;
 
 /// What a span was spent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +41,13 @@ impl Event {
     /// `time process word …`, with tabs between and a name, if there is one, last.
     pub(super) fn to_line(&self, time: u64, process: u32) -> String {
         let rest = match self {
-            Event::Process { name } => format!("process\t{}", OneLine(name)),
-            Event::Row { row, name } => format!("row\t{row}\t{}", OneLine(name)),
+            Event::Process { name } => format!("process\t{}", visible(name)),
+            Event::Row { row, name } => format!("row\t{row}\t{}", visible(name)),
             Event::Begin { row, span, kind, name } => {
-                format!("{}\t{row}\t{span}\t{}", kind.word(), OneLine(name))
+                format!("{}\t{row}\t{span}\t{}", kind.word(), visible(name))
             }
             Event::End { span } => format!("end\t{span}"),
-            Event::Mark { row, text } => format!("mark\t{row}\t{}", OneLine(text)),
+            Event::Mark { row, text } => format!("mark\t{row}\t{}", visible(text)),
             Event::Ended => "ended".into(),
         };
         format!("{time}\t{process}\t{rest}\n")
@@ -83,18 +83,6 @@ impl Event {
             }
         };
         Some((time, process, event))
-    }
-}
-
-/// A name as it can stand in a line of the record.
-struct OneLine<'a>(&'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        for c in self.0.chars() {
-            write!(f, "{}", if c.is_control() { ' ' } else { c })?;
-        }
-        Ok(())
     }
 }
 
@@ -354,8 +342,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_name_cannot_break_its_line() {
-        let line = Event::Process { name: "a\nb\tc".into() }.to_line(1, 2);
-        assert_eq!(line, "1\t2\tprocess\ta b c\n");
+        let line = Event::Process { name: "a\nb\tc\u{202e}中".into() }.to_line(1, 2);
+        assert_eq!(line, "1\t2\tprocess\ta\\nb\\tc\\u{202e}中\n");
     }
 
     #[test]

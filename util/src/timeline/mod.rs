@@ -48,7 +48,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{eprintln, sys};
+use crate::{eprintln, sys, text::visible};
 pub use chart::Kind;
 
 /// Whether anything is recorded: all that a span looks at when nothing is.
@@ -400,7 +400,7 @@ fn make_picture(record: &File, target: &Target) -> io::Result<()> {
                 .inspect_err(|_| {
                     let _ = fs::remove_file(&draft);
                 })
-                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", visible(path))))
         }
     }
 }

@@ -17,8 +17,8 @@ use std::{
 };
 use util::{text::visible, timeline};
 
-/// A job for each regular file below `folder`, but for those of the `store`. A file that has changed since is another job;
-/// one that has not is the same. `results` is created.
+/// A job for each regular file below `folder`, but for those of the `store`. A file that has
+/// changed since is another job; one that has not is the same. `results` is created.
 pub fn jobs(folder: &Path, results: &Path, store: Option<&Path>) -> Result<Vec<Job>, String> {
     let error = |path: &Path, error: io::Error| format!("{}: {error}", visible(path));
     let folder = folder.canonicalize().map_err(|e| error(folder, e))?;
@@ -89,7 +89,7 @@ pub fn run(worker: &str, job: &Job, run: u32, slow: Duration) -> Result<String, 
     let file_name = job.file.file_name().unwrap_or_default();
     let (worker, name) = (visible(worker), visible(file_name));
     say(&format!("{worker} begins {name}, run {run}"));
-    let _span = timeline::span(name.to_string());
+    let _span = timeline::span(file_name.to_string_lossy());
     let digest = digest(&job.file).map_err(|e| error(&job.file, e))?;
 
     let part = |run: u32| job.results.join(format!(".{}.{run}.part", job.key));
@@ -122,8 +122,8 @@ pub fn effect(job: &Job) -> PathBuf {
 }
 // ANCHOR_END: effect
 
-/// A line that `sha256sum --check` reads. A name with a newline, a carriage return or a backslash is escaped, which a
-/// backslash at the beginning of the line says.
+/// A line that `sha256sum --check` reads. A name with a newline, a carriage return or a backslash
+/// is escaped, which a backslash at the beginning of the line says.
 pub fn line(digest: &str, file: &OsStr) -> Vec<u8> {
     let mut line = format!("{digest}  ").into_bytes();
     let plain = line.len();
@@ -154,8 +154,8 @@ pub fn digest(file: &Path) -> io::Result<String> {
     }
 }
 
-/// Opens a regular file. What stands under its name by now may be something else: to open a FIFO would wait for
-/// its other end, and to open a device can have any effect.
+/// Opens a regular file. What stands under its name by now may be something else: to open a FIFO
+/// would wait for its other end, and to open a device can have any effect.
 fn open(file: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let is_regular = |about: io::Result<fs::Metadata>| match about {
         Ok(about) if !about.is_file() => Err(io::Error::other("not a regular file")),

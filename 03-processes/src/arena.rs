@@ -19,8 +19,9 @@
 //!
 //! # Killed half-way
 //!
-//! All changes to the directory happen under a robust lock, and each takes effect by one store (the generation). Killed before it,
-//! a process leaves a free slot; killed after it, a slot nobody holds, which the next sweep frees.
+//! All changes to the directory happen under a robust lock, and each takes effect by one store (the
+//! generation). Killed before it, a process leaves a free slot; killed after it, a slot nobody
+//! holds, which the next sweep frees.
 
 mod layout;
 mod tokens;
@@ -115,7 +116,8 @@ struct Held {
 static ARENA: OnceLock<Arena> = OnceLock::new();
 static SETUP: Mutex<()> = Mutex::new(());
 
-/// The arena's descriptor, to hand to a child, which calls [`inherit`]. Makes the arena if this process has none yet.
+/// The arena's descriptor, to hand to a child, which calls [`inherit`]. Makes the arena if this
+/// process has none yet.
 ///
 /// # Errors
 ///
@@ -128,7 +130,8 @@ pub(crate) fn descriptor() -> io::Result<BorrowedFd<'static>> {
 ///
 /// # Errors
 ///
-/// `AlreadyExists` when this process has an arena; `InvalidData` when the descriptor is not one; and as [`descriptor`].
+/// `AlreadyExists` when this process has an arena; `InvalidData` when the descriptor is not one;
+/// and as [`descriptor`].
 pub(crate) fn inherit(descriptor: OwnedFd) -> io::Result<()> {
     fork::begin_use()?;
     let _setup = lock(&SETUP);
@@ -340,7 +343,8 @@ fn lock_on(byte: u64, kind: libc::c_int) -> libc::flock {
     }
 }
 
-/// A range this process holds: shared memory of its own length, zeros when new. The range lives as long as anyone holds it.
+/// A range this process holds: shared memory of its own length, zeros when new. The range lives as
+/// long as anyone holds it.
 #[derive(Debug, Clone)]
 pub(crate) struct Range(Arc<Hold>);
 
@@ -579,7 +583,7 @@ pub(crate) fn import<E: serde::de::Error>(id: RangeId) -> Result<Range, E> {
 pub(crate) fn adopt(handles: &[RangeId]) -> Vec<Range> {
     let open = |id: &RangeId| {
         Range::open(*id).unwrap_or_else(|_| {
-            // The one who encoded it must not wait for this for ever.
+            // The one who encoded it must not wait for this forever.
             arena().ok()?.tick_off(id.token, id.slot);
             None
         })
@@ -598,14 +602,16 @@ pub(crate) fn forget_gone() {
     GONE.set(false);
 }
 
-/// Whether, on this thread, a handle decoded since [`forget_gone`] was gone. The encoding's own error cannot say so.
+/// Whether, on this thread, a handle decoded since [`forget_gone`] was gone. The encoding's own
+/// error cannot say so.
 pub(crate) fn was_gone() -> bool {
     GONE.get()
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // A fork shares the locks on the file: what it released would be released for the original process.
+        // A fork shares the locks on the file: what it released would be released for the original
+        // process.
         if fork::is_fork() {
             return;
         }

@@ -3,10 +3,10 @@
 //! The handle's `Serialize` cannot know what its bytes are for, so whoever encodes a value says so
 //! first, by an [`Encoding`] on this thread:
 //!
-//! - *Memory that others read* (a queue's item, a manager's item): a token of this process keeps the
-//!   range, until the first decoding or until this process ends. The handles in a task's result are
-//!   listed before it, so that the pool's process holds what they stand for as soon as it has the
-//!   result, and the worker ends only then.
+//! - *Memory that others read* (a queue's item, a manager's item): a token of this process keeps
+//!   the range, until the first decoding or until this process ends. The handles in a task's result
+//!   are listed before it, so that the pool's process holds what they stand for as soon as it has
+//!   the result, and the worker ends only then.
 //! - *A packet* (a message in a pipe, a process's argument or result): a descriptor with locks goes
 //!   along and keeps the range until the packet is decoded or dropped, whoever has ended meanwhile.
 //! - *Memory that this process keeps* (a task's argument, an initializer's): this process keeps the

@@ -91,7 +91,7 @@ use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
 pub enum PutError {
     /// There is no room now ([`Queue::try_put`]).
     Full,
-    /// There was no room until the time was up ([`Queue::put_timeout`]).
+    /// There was no room until the time-out ([`Queue::put_timeout`]).
     TimedOut,
     /// The queue has been closed.
     Closed,
@@ -113,7 +113,7 @@ impl fmt::Display for PutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PutError::Full => f.write_str("the queue is full"),
-            PutError::TimedOut => f.write_str("the queue was full until the time was up"),
+            PutError::TimedOut => f.write_str("timed out waiting for space in the queue"),
             PutError::Closed => f.write_str("the queue is closed"),
             PutError::TooLarge { len, max } => {
                 write!(f, "the item takes {len} bytes, the queue at most {max}")
@@ -140,7 +140,7 @@ impl Error for PutError {
 pub enum GetError {
     /// There is none now ([`Queue::try_get`]).
     Empty,
-    /// There was none until the time was up ([`Queue::get_timeout`]).
+    /// There was none until the time-out ([`Queue::get_timeout`]).
     TimedOut,
     /// The queue has been closed, and all its items have been got.
     Closed,
@@ -164,7 +164,7 @@ impl fmt::Display for GetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             GetError::Empty => "the queue is empty",
-            GetError::TimedOut => "the queue was empty until the time was up",
+            GetError::TimedOut => "timed out waiting for an item of the queue",
             GetError::Closed => "the queue is closed and empty",
             GetError::Decode { .. } => "the item cannot be decoded",
             GetError::Gone => "the item holds a handle to what no process holds any more",

@@ -8,7 +8,8 @@
 //! request that is too long ends in `...`.
 //!
 //! A thread of its own writes the lines. While it cannot, because a pipe is full or a disk is slow,
-//! no more than [`MOST_WAITING`] bytes of lines wait for it; further ones are dropped and counted.
+//! no more than [`MOST_WAITING`] bytes of lines wait for it, besides those it is writing; further
+//! ones are dropped and counted.
 //! Where they are missing, the log has a line `# 12 lines were dropped`, which no request can look
 //! like.
 
@@ -246,11 +247,16 @@ fn write_pieces(
         let most = lines.len().min(LONGEST_LINE);
         let end = lines[..most].iter().rposition(|byte| *byte == b'\n');
         let (mut piece, rest) = lines.split_at(end.map_or(most, |end| end + 1));
-        if std::mem::take(is_torn) {
-            let _ = write_all(&mut &b"\n"[..], output); // so that the next line begins as one
+        if *is_torn {
+            // So that the next line begins as one.
+            let ended = write_all(&mut &b"\n"[..], output);
+            ended.map_err(|error| (error, ends(piece) + ends(rest)))?;
+            *is_torn = false;
         }
+        let whole = piece;
         if let Err(error) = write_all(&mut piece, output) {
-            *is_torn = !piece.is_empty() && ends(piece) > 0 && end.is_some();
+            let written = &whole[..whole.len() - piece.len()];
+            *is_torn = written.last().is_some_and(|byte| *byte != b'\n');
             return Err((error, ends(piece) + ends(rest)));
         }
         lines = rest;
@@ -351,6 +357,21 @@ mod tests {
             );
             assert!(long.ends_with("...\" 200 -\n") && long.matches('\n').count() == 1);
         }
+    }
+
+    #[test]
+    fn after_an_error_the_next_line_begins_as_one() {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let lines = [&[b'x'; 3000][..], b"\n", &[b'y'; 3000], b"\n"].concat();
+        let mut is_torn = false;
+        let result = write_pieces(&lines, full.as_fd(), &mut is_torn);
+        assert_eq!((result, is_torn), (Err((Errno::NOSPC, 2)), false));
+        // A file that may grow no longer has the first part of a line.
+        let (reader, writer) = io::pipe().unwrap();
+        is_torn = true;
+        write_pieces(b"next\n", writer.as_fd(), &mut is_torn).unwrap();
+        drop(writer);
+        assert_eq!((io::read_to_string(reader).unwrap(), is_torn), ("\nnext\n".into(), false));
     }
 
     #[test]

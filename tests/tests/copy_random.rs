@@ -203,7 +203,7 @@ fn make(random: &mut Random, root: &Path, most: u64, text: &str, is_root: bool) 
             let _ = lsetxattr(path, "trusted.note", text.as_bytes(), XattrFlags::empty());
         }
         if !is_link && (text == "new" || is_folder) {
-            let modes = if is_folder && (text == "old" || path == root) {
+            let modes = if is_folder && text == "old" {
                 &[0o755, 0o700, 0o775][..]
             } else if is_folder {
                 &[0o755, 0o700, 0o2755, 0o1777, 0o555, 0o500][..]

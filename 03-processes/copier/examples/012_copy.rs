@@ -61,8 +61,8 @@ Options:
 Without --preserve a new file has the mode of its original, less the umask and the set-id and sticky bits; a directory that is there keeps
 its mode.
 
-A first Ctrl-C, SIGTERM or SIGHUP stops the copy, leaves no temporary file, and then ends the program by that signal. A second
-one ends it at once.
+A first Ctrl-C, SIGTERM or SIGHUP stops the copy, leaves no temporary file of its own, and then ends the program by that signal.
+A second one ends it at once.
 
 Exit status: 0, everything is there; 1, something could not be copied, and was named; 2, wrong arguments.";
 

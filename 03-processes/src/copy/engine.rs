@@ -298,6 +298,10 @@ impl<'a> Engine<'a> {
                 let _ = folder.and_then(|folder| staging::sweep(folder, &mut |_| {}));
             }
         }
+        // What an earlier run was killed over is left to the next one, if this one was stopped before it came to it.
+        for (_, records) in found.records.extract_if(|root, _| found.unfinished.contains(root)) {
+            records.leave();
+        }
         let mut last = Instant::now();
         let mut goes_on = |state: &mut State| {
             if last.elapsed() >= TICK {

@@ -103,7 +103,9 @@ pub(super) fn finish_folder(
     finished.map_err(|error| {
         let path = folder.below(&tree.source.path, None);
         let path = PathBuf::from(OsString::from_vec(path));
-        Failure { path, reason: format!("copied, but {error}") }
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        let error = errno.map_or_else(|| error.to_string(), place::describe);
+        Failure { path, reason: format!("copied, but it cannot be finished: {error}") }
     })
 }
 

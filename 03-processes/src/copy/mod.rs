@@ -23,7 +23,7 @@
 //!
 //! - A file is under its name only when it is whole. Whatever is killed, whenever, no name ever stands for a part of a file. A file that is being written has no
 //!   name at all where the file system allows it (`O_TMPFILE`); else it is in a directory with a temporary name (`.copy-….part`), as is a new directory
-//!   that is being filled. [Stopped](copy) in order, a copy leaves none. What a killed run left is deleted by the next one that comes to the same
+//!   that is being filled. [Stopped](copy) in order, a copy leaves none of its own. What a killed run left is deleted by the next one that comes to the same
 //!   directory, once the kernel says that its owner is gone. Somebody else's file or directory of such a name is not deleted, unless it is an empty directory.
 //! - What is there stays there, unless [`OnExists::Overwrite`] is asked for. So the same call once more does what the first could not finish.
 //! - Nothing is written through a symbolic link, except that the target itself may be one when the copy begins.

@@ -77,6 +77,7 @@ pub(super) struct Staging {
     above: OwnedFd,
     name: CString,
     folder: OwnedFd,
+    is_left: bool,
 }
 
 impl Staging {
@@ -91,7 +92,7 @@ impl Staging {
             }
             match claim(above.as_fd(), &name) {
                 Ok(Some(folder)) => {
-                    let made = Self { above, name, folder };
+                    let made = Self { above, name, folder, is_left: false };
                     mkdirat(&made.folder, owner(made.folder.as_fd())?, Mode::RWXU)?;
                     return Ok(made);
                 }
@@ -110,6 +111,11 @@ impl Staging {
         self.folder.as_fd()
     }
 
+    /// Leaves it to the next run, with its records.
+    pub(super) fn leave(mut self) {
+        self.is_left = true;
+    }
+
     /// Makes a record, if it is not there.
     pub(super) fn record(&self, record: u64) {
         let _ = mkdirat(&self.folder, format!("{RECORD}{record:016x}"), Mode::RWXU);
@@ -124,7 +130,9 @@ pub(super) fn record_of(folder: &[u8]) -> u64 {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        let _ = remove(self.above.as_fd(), &self.name, self.folder.as_fd());
+        if !self.is_left {
+            let _ = remove(self.above.as_fd(), &self.name, self.folder.as_fd());
+        }
     }
 }
 
@@ -263,11 +271,7 @@ mod tests {
     /// As a killed worker leaves it.
     fn leave(staging: Staging) -> CString {
         let name = staging.name.clone();
-        // Both descriptors are closed, and nothing is removed.
-        let Staging { above, folder, .. } = &*std::mem::ManuallyDrop::new(staging);
-        for fd in [above, folder] {
-            nix::unistd::close(std::os::fd::AsRawFd::as_raw_fd(fd)).unwrap();
-        }
+        staging.leave();
         name
     }
 

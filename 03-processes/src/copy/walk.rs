@@ -194,6 +194,8 @@ pub(super) struct Found {
     pub(super) disks: Vec<OwnedFd>,
     /// By root: a record of each directory in `folders` that must not stay as it is if this run is killed.
     pub(super) records: HashMap<End, Staging>,
+    /// Roots below which a killed run has left a directory that this one has not come to.
+    pub(super) unfinished: HashSet<End>,
 }
 
 pub(super) struct Walker<'a> {
@@ -257,6 +259,9 @@ impl<'a> Walker<'a> {
             }
         }
         self.add_named();
+        if self.engine.is_stopped() {
+            self.found.unfinished = self.unfinished.into_iter().map(|(root, _)| root).collect();
+        }
         self.found
     }
 
@@ -270,7 +275,7 @@ impl<'a> Walker<'a> {
 
     fn file(&mut self, root: &Root, kind: u8, name: &[u8], new_name: &[u8]) {
         // Where several sources go into a directory, it is there, or made here.
-        let tree = match self.make_root(root, Mode::from_raw_mode(0o777)) {
+        let tree = match self.make_root(root, None) {
             Ok((tree, _)) => tree,
             Err(errno) => {
                 let name = DirPath::default().join(name);
@@ -307,15 +312,14 @@ impl<'a> Walker<'a> {
 
     fn tree(&mut self, root: &Root) {
         // The target that the user names can be a link; all below it cannot.
-        let mode = match root.inside.depth() {
+        let becomes_it = match root.inside.depth() {
             0 => {
                 let opened = self.source.open(&root.source, &DirPath::default());
-                opened.and_then(fstat).map(|stat| stat.st_mode)
+                opened.and_then(fstat).map(Some)
             }
-            _ => Ok(0o777),
+            _ => Ok(None),
         };
-        let made = mode
-            .and_then(|mode| self.make_root(root, Mode::from_raw_mode(mode & 0o777) | Mode::RWXU));
+        let made = becomes_it.and_then(|source| self.make_root(root, source.as_ref()));
         let (tree, above) = match made {
             Ok(made) => made,
             Err(errno) => {
@@ -418,10 +422,18 @@ impl<'a> Walker<'a> {
         {
             return false;
         }
-        visit.above == Ground::Fresh
-            || self.target.open(&tree.target, above).is_ok_and(|above| {
-                statat(above, name, AtFlags::SYMLINK_NOFOLLOW).err() == Some(Errno::NOENT)
-            })
+        visit.above == Ground::Fresh || self.is_missing(tree, above, name).unwrap_or(false)
+    }
+
+    /// Whether there is nothing of that name in the target.
+    fn is_missing(
+        &mut self,
+        tree: &Tree,
+        above: &DirPath,
+        name: &[u8],
+    ) -> rustix::io::Result<bool> {
+        let above = self.target.open(&tree.target, above)?;
+        Ok(statat(above, name, AtFlags::SYMLINK_NOFOLLOW).err() == Some(Errno::NOENT))
     }
 
     /// Makes a directory in the target, or looks at the one that is there. `None`: it cannot be used, and that was said.
@@ -476,7 +488,8 @@ impl<'a> Walker<'a> {
         } else if let Some((above, name)) = target.parent() {
             // Writable for us as long as we put something into it.
             let mode = Mode::from_raw_mode(stat.st_mode & 0o777) | Mode::RWXU;
-            if !self.engine.options.preserve && self.engine.settings.lacks(stat.st_mode, 0o700) {
+            let lacks = self.engine.settings.lacks(stat.st_mode, 0o700);
+            if lacks && !self.engine.options.preserve && self.is_missing(tree, above, name)? {
                 self.record(&tree.target, record_of(&target.to_bytes()));
             }
             let above = self.target.open(&tree.target, above)?;
@@ -509,9 +522,16 @@ impl<'a> Walker<'a> {
         Ok((ground, base.clone()))
     }
 
-    /// Makes the directory that the user has named, or opens the one that is there: what it is from now on, and how it stands.
-    fn make_root(&mut self, root: &Root, mode: Mode) -> rustix::io::Result<(Arc<Tree>, Ground)> {
+    /// Makes the directory that the user has named, or opens the one that is there: what it is from now on, and how it stands. `source` is the directory that
+    /// becomes it, if one does.
+    fn make_root(
+        &mut self,
+        root: &Root,
+        source: Option<&Stat>,
+    ) -> rustix::io::Result<(Arc<Tree>, Ground)> {
         let path = &root.target;
+        let asked = source.map_or(0o777, |source| source.st_mode & 0o777);
+        let mode = Mode::from_raw_mode(asked) | Mode::RWXU;
         let tree = |id| {
             let (source, target) = (root.source.clone(), End { path: path.clone(), id });
             Arc::new(Tree { source, target })
@@ -545,7 +565,14 @@ impl<'a> Walker<'a> {
         self.ready.insert(path.clone(), (id, ground));
         let tree = tree(id);
         if !self.engine.options.dry_run {
-            self.use_old(&tree, &DirPath::default(), None)?;
+            let here = DirPath::default();
+            self.use_old(&tree, &here, source.filter(|_| ground == Ground::Used))?;
+            if ground == Ground::Fresh
+                && !self.engine.options.preserve
+                && self.engine.settings.lacks(asked, 0o700)
+            {
+                self.record(&tree.target, record_of(&here.to_bytes()));
+            }
         }
         Ok((tree, ground))
     }
@@ -564,18 +591,29 @@ impl<'a> Walker<'a> {
         }
         if self.engine.options.sync && !self.devices.contains(&stat.st_dev) {
             self.devices.push(stat.st_dev);
-            self.found.disks.push(place::open_to_read(to, c".")?);
+            // A directory that may not be listed cannot be opened for this, but a file in it can.
+            let disk = place::open_to_read(to, c".").or_else(|errno| {
+                let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+                openat(to, c".", flags, Mode::RWXU).map_err(|_| errno)
+            });
+            self.found.disks.push(disk?);
         }
         // As an earlier run has left it, or this one has to: its owner cannot put anything into it.
         if stat.st_mode & 0o700 != 0o700
             && source.is_some_and(|source| {
-                self.engine.options.preserve || source.st_mode & 0o700 == stat.st_mode & 0o700
+                let asked = source.st_mode & !self.engine.settings.umask;
+                self.engine.options.preserve || asked & 0o700 == stat.st_mode & 0o700
             })
             && stat.st_uid == rustix::process::geteuid().as_raw()
         {
             allow_owner(to)?;
-            self.unfinished.insert((tree.target.clone(), record_of(&folder.to_bytes())));
+            let record = record_of(&folder.to_bytes());
+            self.unfinished.insert((tree.target.clone(), record));
+            if !self.engine.options.preserve {
+                self.record(&tree.target, record);
+            }
         }
+        let to = self.target.open(&tree.target, folder)?;
         if self.swept.insert(place::id(&stat)) {
             let mut records = Vec::new();
             let to = openat(to, c".", SEARCH, Mode::empty())?;
@@ -590,9 +628,9 @@ impl<'a> Walker<'a> {
     }
 
     /// Whether a run that was killed has made a directory, and not finished it.
-    fn is_unfinished(&self, tree: &Tree, folder: &DirPath) -> bool {
+    fn is_unfinished(&mut self, tree: &Tree, folder: &DirPath) -> bool {
         let record = record_of(&folder.to_bytes());
-        self.unfinished.contains(&(tree.target.clone(), record))
+        self.unfinished.remove(&(tree.target.clone(), record))
     }
 
     /// Notes, for the case that this run is killed, that a directory is not as it should be.

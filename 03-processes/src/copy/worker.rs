@@ -601,7 +601,7 @@ impl Work<'_> {
         None
     }
 
-    /// Whether a file in the target has the kind, length and owner of a copy, and with `preserve` the mode and time.
+    /// Whether what is in the target has the kind, length and owner of a copy, and with `preserve` the mode and time.
     fn could_be_a_copy(&self, there: &Stat, stat: &Stat) -> bool {
         let user = rustix::process::geteuid();
         let owner =
@@ -609,7 +609,7 @@ impl Work<'_> {
         let kind = |stat: &Stat| FileType::from_raw_mode(stat.st_mode);
         let kept = |stat: &Stat| (stat.st_mode & 0o777, stat.st_mtime, stat.st_mtime_nsec);
         kind(there) == kind(stat)
-            && matches!(kind(stat), FileType::RegularFile | FileType::Symlink)
+            && there.st_rdev == stat.st_rdev
             && there.st_size == stat.st_size
             && there.st_uid == owner
             && (!self.settings.preserve || kept(there) == kept(stat))
@@ -628,7 +628,7 @@ impl Work<'_> {
             let original = readlinkat(source, c"", Vec::new());
             return original.is_ok() && original == readlinkat(to, name, Vec::new());
         }
-        is_same(source, to, name)
+        FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || is_same(source, to, name)
     }
 
     /// Whether something is in the way, or all that is to be done.

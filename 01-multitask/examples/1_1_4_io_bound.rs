@@ -53,7 +53,7 @@ fn main() -> util::Result<()> {
     let address: SocketAddr = address.get()?;
 
     ask(address, 0)?; // warm
-    let one_after_the_other = || (0..REQUESTS).map(|n| ask(address, n).unwrap()).sum();
+    let one_after_the_other = || (0..REQUESTS).map(|n| answer(ask(address, n))).sum();
     let (sum, alone): (u64, Cost) = measure::cost(one_after_the_other); // once: it is a hundred times the same
     assert_eq!(sum, (0..u64::from(REQUESTS)).map(|n| n * n).sum());
     let ways: [&dyn Fn() -> u64; 3] =
@@ -89,14 +89,14 @@ fn main() -> util::Result<()> {
 // ANCHOR: ways
 fn threads(address: SocketAddr, requests: u32) -> u64 {
     thread::scope(|s| {
-        let start = |n| s.spawn(move || ask(address, n).unwrap());
+        let start = |n| s.spawn(move || answer(ask(address, n)));
         let started: Vec<_> = (0..requests).map(start).collect();
         started.into_iter().map(|thread| thread.join().unwrap()).sum()
     })
 }
 
 fn processes(address: SocketAddr, requests: u32) -> u64 {
-    let one = |(address, n)| ask(address, n).unwrap();
+    let one = |(address, n)| answer(ask(address, n));
     let started: Vec<_> =
         (0..requests).map(|n| processes::spawn(one, (address, n)).unwrap()).collect();
     started.into_iter().map(|process| process.join().unwrap()).sum()
@@ -109,7 +109,7 @@ fn tasks(address: SocketAddr, requests: u32) -> u64 {
         let started: Vec<_> = (0..requests).map(|n| tokio::spawn(ask_async(address, n))).collect();
         let mut sum = 0;
         for task in started {
-            sum += task.await.unwrap().unwrap();
+            sum += answer(task.await.unwrap());
         }
         sum
     })
@@ -120,10 +120,17 @@ async fn ask_async(address: SocketAddr, number: u32) -> io::Result<u64> {
     let mut connection = TcpStream::connect(address).await?;
     connection.write_all(format!("{number}\n").as_bytes()).await?;
     let mut answer = String::new();
-    BufReader::with_capacity(64, connection).read_line(&mut answer).await?;
+    if BufReader::with_capacity(64, connection).read_line(&mut answer).await? == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server sent no answer"));
+    }
     answer.trim().parse().map_err(io::Error::other)
 }
 // ANCHOR_END: ways
+
+/// An answer that does not come ends the program: a hundred connections may be more than a limit allows.
+fn answer(answer: io::Result<u64>) -> u64 {
+    answer.unwrap_or_else(|e| util::fail(format_args!("a request failed (see `ulimit -a`): {e}")))
+}
 
 /// The other side: says where it is, and answers until it is killed.
 fn serve((address, delay): (Queue<SocketAddr>, Duration)) {

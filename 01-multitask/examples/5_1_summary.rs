@@ -103,7 +103,6 @@ fn process((): ()) -> Process {
 /// Three tasks, which take turns on this thread. Only between two `await`s does one run, so a `Cell` is
 /// enough for what they share; the compiler would let no second thread near it.
 fn thread_of_tasks(n: u32) -> Thread {
-    let _span = timeline::span("runs its tasks");
     let runtime = runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (steps, id) = (Rc::new(Cell::new(0)), nix::unistd::gettid().as_raw());
     let tasks = LocalSet::new();
@@ -112,11 +111,11 @@ fn thread_of_tasks(n: u32) -> Thread {
         tasks.spawn_local(async move {
             let row = timeline::row(format_args!("task {n}{name}"));
             for step in 1..=2 {
-                let span = row.span(step);
+                let spans = (timeline::span(name), row.span(step)); // the thread runs this task
                 tick::sleep(0.2); // busy: nobody else on this thread runs meanwhile
                 steps.set(steps.get() + 1);
                 STEPS.fetch_add(1, SeqCst);
-                drop(span);
+                drop(spans);
                 let _waiting = row.wait("");
                 time::sleep(tick::length()).await; // the thread goes on with the next task
             }

@@ -33,8 +33,7 @@ fn main() -> util::Result<()> {
         ("main joins:", "join", "begun, done"),
         ("main uses a scope:", "scope", "begun, done"),
     ] {
-        let output = util::again(["--child", way]).output()?;
-        let said = String::from_utf8_lossy(&output.stdout).trim().replace('\n', ", ");
+        let said = util::printed_by(["--child", way])?.trim().replace('\n', ", ");
         println!("{what:19} {said}");
         assert_eq!(said, expected);
     }

@@ -31,8 +31,7 @@ fn main() -> util::Result<()> {
     for (what, way, expected) in
         [("cut off:", "return", "Dear Ann,"), ("told and joined:", "join", "Dear Ann, yours, Bob")]
     {
-        let output = util::again(["--child", way]).output()?;
-        let letter = String::from_utf8_lossy(&output.stdout);
+        let letter = util::printed_by(["--child", way])?;
         println!("{what} {letter}");
         assert_eq!(letter, expected);
     }

@@ -66,10 +66,11 @@ async fn task(name: &'static str, blocking: bool, sleepers: Rc<Sleepers>) {
         said += &format!(" {step}");
         sleepers.now.set(sleepers.now.get() + 1);
         sleepers.most.set(sleepers.most.get().max(sleepers.now.get()));
-        let _asleep = row.wait(step);
         if blocking {
+            let _asleep = row.hold(format_args!("{step}, the thread"));
             tick::sleep(1); // nobody else on this thread runs meanwhile
         } else {
+            let _asleep = row.wait(step);
             time::sleep(tick::length()).await; // the thread goes on with the others
         }
         sleepers.now.set(sleepers.now.get() - 1);

@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{self, BufRead, BufReader, PipeReader},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -107,6 +108,10 @@ fn run_in(
     let error = |e: io::Error| format!("{}: {e}", folder.display());
     let (stdout, stderr, cwd) = (folder.join("stdout"), folder.join("stderr"), folder.join("cwd"));
     fs::create_dir(&cwd).map_err(error)?;
+    for path in [folder, &cwd] {
+        // A program that runs as another user may use it too.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(error)?;
+    }
     let (its_stdout, stdout_reader) = open(to[0], &stdout).map_err(error)?;
     let (its_stderr, stderr_reader) = open(to[1], &stderr).map_err(error)?;
     command

@@ -3,8 +3,9 @@
 //! the compiler's words change. A file that needs a library of this workspace says `//@ extern: NAME`, and
 //! `//@ error in the library: E0080` where that is what the error points at.
 
+use checks::run;
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 use util::compiler::{self, Refusal};
 
 fn main() {
@@ -17,6 +18,15 @@ fn main() {
         }
     }
     assert!(!trials.is_empty(), "no file was found");
+    for (case, code) in [
+        ("002_not_iterable", "E0277"),
+        ("003_iterable_without_iterator", "E0277"),
+        ("28_5_thread_args", "E0373"),
+        ("28_10_1_race", "E0499"),
+    ] {
+        let name = format!("{case} with a broken compiler");
+        trials.push(Trial::test(name, move || broken_compilers(case, code)));
+    }
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -42,6 +52,26 @@ fn check(file: &Path) -> Result<(), Failed> {
     if answer.refusals != expected {
         let is = &answer.refusals;
         Err(format!("expected {expected:?}\n     got {is:?}\n{}", answer.message))?;
+    }
+    Ok(())
+}
+
+/// A compiler that cannot run, fails for another reason or accepts the program has not refused it.
+fn broken_compilers(case: &str, code: &str) -> Result<(), Failed> {
+    for (rustc, reason) in [
+        ("/nonexistent", "cannot run"),
+        ("/bin/false", "does not report"),
+        ("/bin/true", "accepts"),
+    ] {
+        let mut command = Command::new(checks::program(case));
+        let outcome = run::run(command.env("RUSTC", rustc))?;
+        let (stdout, stderr) = (&outcome.stdout, &outcome.stderr);
+        let names_it =
+            stderr.contains(reason) && (rustc == "/nonexistent" || stderr.contains(code));
+        let is_error = outcome.status.code() == Some(1) && stderr.lines().count() == 1;
+        if !is_error || !names_it || stdout.contains("refuses") {
+            Err(format!("RUSTC={rustc}: {}\n{stdout}\n{stderr}", outcome.status))?;
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use checks::{
     Case,
     header::Header,
+    output,
     run::{Outcome, To, answer, run_to},
 };
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -12,6 +13,7 @@ use std::{
     fs,
     os::unix::{ffi::OsStrExt, process::ExitStatusExt},
     process::Command,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 const SIGPIPE: i32 = 13;
@@ -30,6 +32,8 @@ fn check(case: Case) -> Result<(), Failed> {
     program.answers()?;
     program.refuses()?;
     program.output_that_cannot_be_written()?;
+    program.small_limits()?;
+    program.shortest_tick()?;
     Ok(())
 }
 
@@ -41,6 +45,12 @@ struct Program {
 /// `assert!` that says what the program did.
 fn expect(outcome: &Outcome, what: &str, holds: bool) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("{what}: {outcome:#?}")) }
+}
+
+/// Three cases have a panic on purpose, whose message may be there. Any other one is a fault.
+fn panics_on_purpose(outcome: &Outcome) -> bool {
+    let count = |text| outcome.stderr.matches(text).count();
+    count("panicked") == ["no more", "no such task", "on purpose"].map(count).iter().sum()
 }
 
 impl Program {
@@ -122,14 +132,57 @@ impl Program {
         Ok(())
     }
 
+    /// A program that cannot have what it needs ends with an error; one that can do without ends as usual.
+    fn small_limits(&self) -> Result<(), String> {
+        static USERS: AtomicU32 = AtomicU32::new(64_000);
+        let user = format!("--reuid={}", USERS.fetch_add(1, Relaxed)); // who has no other processes
+        let limits: [&[&str]; 4] = [
+            &["prlimit", "--nofile=32"],
+            &["prlimit", "--as=524288000"],
+            &["env", "TMPDIR=/nonexistent"],
+            &["setpriv", &user, "--clear-groups", "prlimit", "--nproc=12"],
+        ];
+        for limit in limits {
+            let program = checks::program(&self.case.name);
+            if limit[0] == "setpriv" {
+                let mut readable = Command::new(limit[0]);
+                let can = readable.args(&limit[1..]).args(["test", "-x"]).arg(&program).output();
+                if !can.is_ok_and(|output| output.status.success()) {
+                    println!("{}: another user cannot run it, so not tried", self.case.name);
+                    continue;
+                }
+            }
+            let mut command = Command::new(limit[0]);
+            command.args(&limit[1..]).arg(&program).args(&self.header.arguments);
+            let outcome = run_to(&mut command, To::File)?;
+            let is_usual = outcome.status.code() == Some(self.header.status);
+            let last =
+                outcome.stderr.lines().find(|line| line.to_lowercase().starts_with("error: "));
+            let is_error = outcome.status.code() == Some(1) && last.is_some();
+            let holds = (is_usual || is_error) && panics_on_purpose(&outcome);
+            expect(&outcome, &limit.join(" "), holds)?;
+        }
+        Ok(())
+    }
+
+    /// Two cases whose order depended on timers that come in time.
+    fn shortest_tick(&self) -> Result<(), String> {
+        if ["4_4_from_scratch", "28_4_main_waits_forever"].contains(&self.case.name.as_str()) {
+            for _ in 0..5 {
+                let outcome = run_to(self.usual().env("TICK_MS", "1"), To::File)?;
+                expect(&outcome, "TICK_MS=1", outcome.status.success())?;
+                output::check(&self.header.blocks, &outcome.stdout)?;
+            }
+        }
+        Ok(())
+    }
+
     fn output_that_cannot_be_written(&self) -> Result<(), String> {
         let is_quiet = |outcome: &Outcome, expected: &str| {
-            // Three cases have a panic on purpose, whose message may be there already.
-            let on_purpose = ["no more", "no such task", "on purpose"];
             outcome.stderr == expected
                 || outcome.stderr.ends_with(expected)
-                    && outcome.stderr.matches("panicked").count()
-                        == on_purpose.map(|text| outcome.stderr.matches(text).count()).iter().sum()
+                    && outcome.stderr.contains("panicked")
+                    && panics_on_purpose(outcome)
         };
         for stdout in [To::Closed, To::OneLine] {
             let outcome = run_to(&mut self.usual(), stdout)?;

@@ -93,3 +93,126 @@ fn what_cannot_be_drawn_is_an_error_before_the_case_runs() {
     }
     assert_eq!(checks::entries(folder.path()).unwrap().len(), 1, "no file was made");
 }
+
+/// The luminance of `#rgb` or `#rrggbb`, as WCAG 2 defines it.
+fn luminance(color: &str) -> f64 {
+    let digits = color.strip_prefix('#').unwrap();
+    let size = digits.len() / 3;
+    let channel = |i: usize| {
+        let part = &digits[i * size..(i + 1) * size];
+        let value = u8::from_str_radix(&part.repeat(2 / size), 16).unwrap();
+        let share = f64::from(value) / 255.0;
+        if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * channel(0) + 0.7152 * channel(1) + 0.0722 * channel(2)
+}
+
+#[test]
+fn text_has_a_contrast_of_at_least_4_5_in_light_and_dark() {
+    let folder = tempfile::tempdir().unwrap();
+    run("28_11_mutex", "a.svg", folder.path());
+    let picture = fs::read_to_string(folder.path().join("a.svg")).unwrap();
+    let palettes: Vec<_> = picture.match_indices("svg,:root{").collect();
+    assert_eq!(palettes.len(), 2, "light and dark");
+    for (at, _) in palettes {
+        let palette = picture[at..].split(['{', '}']).nth(1).unwrap();
+        let color = |name: &str| {
+            let find = |part: &str| part.strip_prefix(name)?.strip_prefix(':').map(String::from);
+            if name.starts_with('#') {
+                name.into()
+            } else {
+                palette.split(';').find_map(find).unwrap()
+            }
+        };
+        for (text, ground) in [
+            ("--ink", "--paper"),
+            ("--soft", "--paper"),
+            ("--ink", "--run"),
+            ("#fff", "--hold"),
+            ("--cut", "--paper"),
+        ] {
+            let [a, b] = [text, ground].map(|name| luminance(&color(name)) + 0.05);
+            let contrast = a.max(b) / a.min(b);
+            assert!(contrast >= 4.5, "{text} on {ground}: {contrast:.2}");
+        }
+    }
+    assert!(!picture.contains("opacity"), "which lowers the contrast");
+}
+
+#[test]
+fn bars_marks_and_charts_have_names_and_the_page_is_reached_by_keyboard() {
+    let folder = tempfile::tempdir().unwrap();
+    run("013_deadlock", "a.svg", folder.path());
+    let picture = fs::read_to_string(folder.path().join("a.svg")).unwrap();
+    assert!(picture.contains("role='img' aria-label='013_deadlock: who ran when'"));
+    for shape in ["<rect class='waits' x=", "<rect class='holds' x="] {
+        for (at, _) in picture.match_indices(shape) {
+            let before = picture[..at].trim_end();
+            let is_legend = picture[at..].contains("height='12'") && at > picture.len() - 1000;
+            assert!(before.ends_with("</title>") || is_legend, "{}", &picture[at..at + 80]);
+        }
+    }
+    run("013_deadlock", "a.html", folder.path());
+    let page = fs::read_to_string(folder.path().join("a.html")).unwrap();
+    for part in [
+        "role='group' tabindex='0' aria-label='013_deadlock: who ran when'",
+        "aria-label='zoom in'",
+        "touch-action:pan-y",
+        "if (event.ctrlKey) zoom(",
+        "box.append(element(\"title\"",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_long_name_has_room_or_an_ellipsis() {
+    let folder = tempfile::tempdir().unwrap();
+    run("016_fetch_pool", "a.svg", folder.path());
+    let picture = fs::read_to_string(folder.path().join("a.svg")).unwrap();
+    let lines = || picture.lines().filter(|line| line.contains("class='alive'"));
+    let number = |line: &str, name: &str| -> f64 {
+        let value = line.split_once(&format!("{name}='")).unwrap().1;
+        value.split('\'').next().unwrap().parse().unwrap()
+    };
+    let chart_begins = lines().map(|line| number(line, " x1")).fold(f64::MAX, f64::min);
+    for line in lines() {
+        let (_, shown) = line.split_once("</title>").unwrap();
+        let (shown, _) = shown.split_once("</text>").unwrap();
+        let end = number(line, "<text x") + shown.chars().count() as f64 * 7.5;
+        assert!(end <= chart_begins, "{shown:?} ends at {end}, the chart begins at {chart_begins}");
+    }
+}
+
+#[test]
+fn a_trace_has_the_ids_and_the_order_of_the_chart() {
+    let folder = tempfile::tempdir().unwrap();
+    run("5_1_summary", "a.json", folder.path());
+    let trace = fs::read_to_string(folder.path().join("a.json")).unwrap();
+    let number = |line: &str, name: &str| -> u32 {
+        let value = line.split_once(&format!("\"{name}\":")).unwrap().1;
+        value.split([',', '}']).next().unwrap().parse().unwrap()
+    };
+    let named = |what: &str| -> Vec<String> {
+        let what = format!("\"name\":\"{what}\"");
+        trace.lines().filter(|line| line.contains(&what)).map(String::from).collect()
+    };
+    for main in named("thread_name").iter().filter(|line| line.contains("{\"name\":\"main\"}")) {
+        assert_eq!(number(main, "pid"), number(main, "tid"), "{main}");
+    }
+    assert_eq!(named("process_sort_index").len(), 3);
+    // Each thread's tasks stand below it.
+    let child = number(&named("process_sort_index")[1], "pid");
+    let mut rows = Vec::new();
+    for line in named("thread_name").iter().filter(|line| number(line, "pid") == child) {
+        let name = line.rsplit("\"name\":\"").next().unwrap();
+        rows.push(name.split('"').next().unwrap().to_owned());
+    }
+    let place = |name: &str| rows.iter().position(|row| row == name).unwrap();
+    for n in 1..=2 {
+        let task = |name: &str| place(&format!("task {n}{name}"));
+        let (thread, [a, b, c]) = (place(&format!("thread {n}")), ["a", "b", "c"].map(task));
+        assert!(thread < a && thread < b && thread < c, "{rows:?}");
+        assert_eq!([a, b, c].iter().max().unwrap() - thread, 3, "nothing in between: {rows:?}");
+    }
+}

@@ -3,8 +3,9 @@
 use std::{
     env,
     ffi::OsStr,
+    io,
     os::unix::process::{CommandExt, parent_id},
-    process::{self, Command},
+    process::{self, Command, Stdio},
 };
 
 use crate::{sys, timeline};
@@ -27,6 +28,24 @@ pub fn again<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command
     }
     command.args(arguments).envs(timeline::env()).env(PARENT, process::id().to_string());
     command
+}
+
+/// What this program prints when it is started once more with these `arguments`; see [`again`].
+///
+/// # Errors
+///
+/// If it cannot be started, or fails: its standard error, which is that of this program, says why.
+///
+/// ```no_run
+/// assert_eq!(util::printed_by(["--child"])?, "done\n");
+/// # std::io::Result::Ok(())
+/// ```
+pub fn printed_by<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> io::Result<String> {
+    let output = again(arguments).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(format!("a child process failed: {}", output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// In a child that [`again`] started: has the kernel kill it with its parent.

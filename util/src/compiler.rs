@@ -6,12 +6,13 @@
 
 use std::{
     env,
-    ffi::OsStr,
-    fs, io,
+    ffi::{OsStr, OsString},
+    io,
     path::Path,
-    process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    process::{Command, ExitStatus},
 };
+
+use crate::scratch;
 
 /// One error: its code, and the line of the program it points at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,54 +28,68 @@ pub struct Refusal {
 pub struct Answer {
     /// Whether it compiled.
     pub accepted: bool,
+    /// How it ended.
+    pub status: ExitStatus,
     /// Its whole message, as it would stand in a terminal, without colours.
     pub message: String,
     /// Its errors, by line.
     pub refusals: Vec<Refusal>,
 }
 
-/// Hands one file that needs only `std` to `rustc` (the one that `$RUSTC` names, if it
-/// does) and gives its answer. What it makes, if anything, is thrown away.
+/// What `rustc` (the one that `$RUSTC` names, if it is set) prints when it refuses `file`, which needs only `std`, with the error
+/// `code`.
+///
+/// # Errors
+///
+/// If it cannot be started, there is no place for temporary files, or it does not report that error: because it accepts the
+/// file, or because it cannot work (no toolchain, no memory, killed).
+///
+/// ```
+/// let place = util::scratch::directory()?;
+/// let file = place.path().join("wrong.rs");
+/// std::fs::write(&file, "fn main() { let gone = String::new(); drop(gone); drop(gone); }")?;
+/// let message = util::compiler::refusal(&file, "E0382")?; // used after it was moved
+/// assert!(message.contains("gone"));
+/// # std::io::Result::Ok(())
+/// ```
+pub fn refusal(file: &Path, code: &str) -> io::Result<String> {
+    let answer = check_with::<&str>(file, &[])?;
+    if answer.refusals.iter().any(|refusal| refusal.code == code) {
+        return Ok(answer.message);
+    }
+    let file = file.display();
+    let first_line = answer.message.trim().lines().next().unwrap_or("nothing");
+    Err(io::Error::other(if answer.accepted {
+        format!("{:?} accepts {file}: expected the error {code}", rustc())
+    } else {
+        let how = answer.status;
+        format!("{:?} does not report {code} for {file} ({how}); it printed: {first_line}", rustc())
+    }))
+}
+
+fn rustc() -> OsString {
+    env::var_os("RUSTC").filter(|name| !name.is_empty()).unwrap_or("rustc".into())
+}
+
+/// Hands one file to `rustc` with further `options`, for a library that it needs, say, and gives its answer. The compiled
+/// program is thrown away.
 ///
 /// # Errors
 ///
 /// If there is no such compiler, it cannot be started, or there is no place for temporary files.
-///
-/// ```
-/// let file = std::env::temp_dir().join(format!("wrong-{}.rs", std::process::id()));
-/// std::fs::write(&file, "fn main() { let gone = String::new(); drop(gone); drop(gone); }")?;
-/// let answer = util::compiler::check(&file)?;
-/// # std::fs::remove_file(&file)?;
-/// assert!(!answer.accepted);
-/// assert_eq!(answer.refusals[0].code, "E0382"); // used after it was moved
-/// # std::io::Result::Ok(())
-/// ```
-pub fn check(file: &Path) -> io::Result<Answer> {
-    check_with::<&str>(file, &[])
-}
-
-/// The same with further `options` for `rustc`: for a file that needs a library, say.
-///
-/// # Errors
-///
-/// As [`check`].
 pub fn check_with<O: AsRef<OsStr>>(file: &Path, options: &[O]) -> io::Result<Answer> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let folder = env::temp_dir().join(format!("rustc-{}-{number}", std::process::id()));
-    fs::create_dir(&folder)?;
-    let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
+    let (rustc, place) = (rustc(), scratch::directory()?);
     let output = Command::new(&rustc)
         // Some errors are only found when code is made, so it is made.
         .args(["--edition=2024", "--crate-name=wrong", "--emit=obj", "--color=never", "--out-dir"])
-        .args([folder.as_os_str(), file.as_os_str()])
+        .args([place.path(), file])
         .args(options)
         .output();
-    fs::remove_dir_all(&folder)?;
     let output =
-        output.map_err(|e| io::Error::new(e.kind(), format!("cannot start {rustc:?}: {e}")))?;
+        output.map_err(|e| io::Error::new(e.kind(), format!("cannot run {rustc:?}: {e}")))?;
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ok(Answer { accepted: output.status.success(), refusals: refusals(&message, file), message })
+    let (status, refusals) = (output.status, refusals(&message, file));
+    Ok(Answer { accepted: status.success(), status, message, refusals })
 }
 
 /// Finds the pairs `error[E0373]: …` and, further down, `--> FILE:LINE:COLUMN`.

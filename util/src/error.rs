@@ -1,9 +1,25 @@
 //! What a case's `main` returns if something fails.
 
-use std::{error, fmt};
+use std::{error, fmt, io};
+
+use crate::{output, signal};
+
+/// What the operating system says if there may be no more threads or processes. It does not say of what.
+const EAGAIN: i32 = 11;
 
 /// `Ok`, or an [`Error`] that says what failed.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Ends the program with status 1 after a line on standard error, from any thread and also from a child process that this program started
+/// as a copy of itself: for a failure that leaves nothing to do, where no error can be returned.
+///
+/// ```no_run
+/// let file = std::fs::read("a").unwrap_or_else(|error| util::fail(format_args!("cannot read a: {error}")));
+/// ```
+pub fn fail(message: impl fmt::Display) -> ! {
+    crate::eprintln!("error: {message}");
+    output::end(signal::REPORTED, "")
+}
 
 /// Any error, for `main` to return: unlike a `Box<dyn Error>` it is printed in words, with its causes, and not as Rust's
 /// `Debug` shows it. `?` converts every error and every text into it.
@@ -30,6 +46,10 @@ impl<E: Into<Box<dyn error::Error>>> From<E> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = self.0.to_string();
+        let code = self.0.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        if code == Some(EAGAIN) {
+            text = format!("cannot start a thread or a process: {text}");
+        }
         let mut cause = self.0.source();
         while let Some(error) = cause {
             let said = error.to_string();
@@ -52,7 +72,6 @@ impl fmt::Debug for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     #[derive(Debug)]
     struct Outer(io::Error, &'static str);

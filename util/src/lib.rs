@@ -13,7 +13,7 @@
 //! - [`Result`]: what `main` returns.
 //! - [`output`]: a standard output that cannot be written ends the program.
 //! - [`scratch`]: temporary files and directories.
-//! - [`again()`]: this program once more, as a child.
+//! - [`again()`] and [`printed_by`]: this program once more, as a child.
 //! - [`compiler`]: what the compiler says to a program it refuses.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
@@ -38,8 +38,8 @@ pub mod tick;
 pub mod timeline;
 pub mod work;
 
-pub use again::again;
-pub use error::{Error, Result};
+pub use again::{again, printed_by};
+pub use error::{Error, Result, fail};
 
 /// The name of this program's file, as it was started.
 pub(crate) fn program() -> String {

@@ -9,8 +9,8 @@
 //! The processes of a program share its standard output. If one that this program started as a copy of itself cannot write,
 //! it tells the first one, and that ends in the same way: a parent need not make sense of a child that is gone.
 //!
-//! A thread that cannot be started ends the program in this way too: `thread::spawn` and `Scope::spawn` panic then, and
-//! the threads that wait for that one never end.
+//! A thread, process, file or memory that cannot be had ends the program in this way too, if it is not handled: `thread::spawn`
+//! and `Scope::spawn` panic then, as `unwrap` does, and the threads that wait for that one never end.
 //!
 //! Standard error is only for messages: [`eprintln!`](crate::eprintln!) of this crate does not panic if it cannot be written.
 
@@ -69,19 +69,21 @@ pub fn start() -> Output {
             if let Some(error) = text.strip_prefix("failed printing to stdout: ") {
                 fail(error, code(error, "(os error ", ')'));
             }
-            if let Some(error) = text.strip_prefix("failed to spawn thread: ")
-                && let Some(code) = code(error, "code: ", ',')
-            {
-                let error = io::Error::from_raw_os_error(code);
-                crate::eprintln!("error: cannot start a thread: {error}");
-                scratch::remove_all();
-                signal::exit_now();
+            let code = code(text, "Os { code: ", ',');
+            if let Some(code) = code.filter(|code| EXHAUSTED.contains(code)) {
+                let is_thread = text.starts_with("failed to spawn thread: ");
+                let what =
+                    if is_thread { "cannot start a thread" } else { "a resource is exhausted" };
+                crate::fail(format_args!("{what}: {}", io::Error::from_raw_os_error(code)));
             }
             next(panic);
         }));
     });
     Output(())
 }
+
+/// The errors of a system that has no more of something: `EAGAIN` (threads, processes), `ENOMEM`, `ENFILE`, `EMFILE`, `ENOSPC`.
+const EXHAUSTED: [i32; 5] = [11, 12, 23, 24, 28];
 
 /// The number of the operating system's error in the text of one, where it stands between `before` and `behind`.
 fn code(error: &str, before: &str, behind: char) -> Option<i32> {
@@ -108,11 +110,15 @@ impl Drop for Output {
 
 /// Ends the program at once. Not by `exit`: that would flush standard output, whose buffer this thread may be using.
 fn fail(error: &str, code: Option<i32>) -> ! {
-    let code = code.unwrap_or_default();
+    end(code.unwrap_or_default(), &format!("{FAILED}: {error}\n"))
+}
+
+/// Ends the program, or the one that this process is a child of, which then prints the line if it is about its output.
+pub(crate) fn end(code: i32, line: &str) -> ! {
     scratch::remove_all();
     match first_process() {
         Some(first) => signal::tell(first, code),
-        None => signal::end(code, Some(&format!("{FAILED}: {error}\n"))),
+        None => signal::end(code, Some(line)),
     }
     loop {
         thread::park(); // another thread is ending the process

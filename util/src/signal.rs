@@ -99,8 +99,10 @@ pub(crate) fn end(code: c_int, line: Option<&str>) {
     if UNDER_WAY.swap(true, Relaxed) {
         return;
     }
-    if code == EPIPE {
-        die_of_sigpipe();
+    match code {
+        EPIPE => die_of_sigpipe(),
+        REPORTED => _exit(1),
+        _ => {}
     }
     let mut made = Line { bytes: [0; 128], length: 0 };
     let line = line.map_or_else(
@@ -115,10 +117,8 @@ pub(crate) fn end(code: c_int, line: Option<&str>) {
     _exit(1)
 }
 
-/// Ends this process with status 1, without flushing a buffer.
-pub(crate) fn exit_now() -> ! {
-    _exit(1)
-}
+/// No error's number: of a failure whose line is on standard error already.
+pub(crate) const REPORTED: c_int = -1;
 
 /// What the line on standard error begins with.
 pub(crate) const FAILED: &str = "error: cannot write to standard output";

@@ -89,7 +89,9 @@ pub fn ask(address: SocketAddr, number: u32) -> io::Result<u64> {
     writeln!(&connection, "{number}")?;
     let mut answer = String::new();
     // The answer is a short line: the usual 8 KiB would be most of what one who waits holds.
-    BufReader::with_capacity(64, connection).read_line(&mut answer)?;
+    if BufReader::with_capacity(64, connection).read_line(&mut answer)? == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server sent no answer"));
+    }
     answer.trim().parse().map_err(io::Error::other)
 }
 

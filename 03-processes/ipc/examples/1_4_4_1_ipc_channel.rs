@@ -28,7 +28,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::SeqCst},
     thread,
 };
-use util::{tick, timeline};
+use util::{scratch, tick, timeline};
 
 fn main() -> util::Result<()> {
     util::case!(args);
@@ -38,6 +38,7 @@ fn main() -> util::Result<()> {
     if let Some(name) = server {
         return child(name);
     }
+    scratch::directory()?; // without a place for its socket the crate panics
     // ANCHOR: server
     let (server, name) = IpcOneShotServer::<IpcSender<u32>>::new()?;
     let mut child = util::again(["--child", &name]).spawn()?;

@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::{Context, Poll, Wake, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 // ANCHOR: waker
@@ -54,6 +54,8 @@ struct Inner {
     /// By time; the number tells apart those of one time.
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     next: Cell<u64>,
+    /// How many tasks have been run.
+    runs: Cell<u64>,
     ready: Arc<Ready>,
 }
 
@@ -95,18 +97,24 @@ impl Executor {
 
     /// The next task that can go on; asleep until there is one, or until a timer is due.
     fn next_ready(&self) -> u64 {
+        // Tasks that are ready come first; but tasks that keep waking themselves must not hold up the timers forever.
+        let runs = self.0.runs.replace(self.0.runs.get() + 1);
+        if runs % 64 == 63 && self.first_timer() == Some(Duration::ZERO) {
+            self.wake_first_timer();
+        }
         loop {
-            let due = self.wake_timers();
             let ready = &self.0.ready;
             let mut queue = ready.queue.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(number) = queue.pop_front() {
                 return number;
             }
             // The lock is given back while asleep, and taken again: no wake is missed in between.
-            match due {
-                Some(at) => drop(
-                    ready.filled.wait_timeout(queue, at.saturating_duration_since(Instant::now())),
-                ),
+            match self.first_timer() {
+                Some(Duration::ZERO) => {
+                    drop(queue); // the wake takes it
+                    self.wake_first_timer();
+                }
+                Some(left) => drop(ready.filled.wait_timeout(queue, left)),
                 None => drop(ready.filled.wait(queue)),
             }
         }
@@ -114,38 +122,43 @@ impl Executor {
     // ANCHOR_END: run
 
     // ANCHOR: timers
-    /// Wakes those whose time has come; when the next one is due.
-    fn wake_timers(&self) -> Option<Instant> {
-        let mut timers = self.0.timers.borrow_mut();
-        while let Some(first) = timers.first_entry() {
-            if first.key().0 > Instant::now() {
-                return Some(first.key().0);
-            }
-            first.remove().wake();
+    /// How long until the first timer is due, if there is one.
+    fn first_timer(&self) -> Option<Duration> {
+        let timers = self.0.timers.borrow();
+        let ((at, _), _) = timers.first_key_value()?;
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    /// One at a time: so tasks run in the order of their timers even if several are overdue.
+    fn wake_first_timer(&self) {
+        if let Some((_, waker)) = self.0.timers.borrow_mut().pop_first() {
+            waker.wake();
         }
-        None
     }
 
     /// Waits until `at`.
     pub fn sleep_until(&self, at: Instant) -> Sleep {
-        Sleep { executor: self.clone(), key: (at, self.number()) }
+        Sleep { executor: self.clone(), key: (at, self.number()), is_set: false }
     }
 }
 
-/// Done when its time has come. Dropped before, it leaves nothing behind.
+/// Done when its timer has gone off. Dropped before, it leaves nothing behind.
 pub struct Sleep {
     executor: Executor,
     key: (Instant, u64),
+    is_set: bool,
 }
 
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context) -> Poll<()> {
-        if Instant::now() >= self.key.0 {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context) -> Poll<()> {
+        let was_set = std::mem::replace(&mut self.is_set, true);
+        let mut timers = self.executor.0.timers.borrow_mut();
+        if was_set && !timers.contains_key(&self.key) {
             return Poll::Ready(());
         }
-        self.executor.0.timers.borrow_mut().insert(self.key, context.waker().clone());
+        timers.insert(self.key, context.waker().clone());
         Poll::Pending
     }
 }

@@ -29,11 +29,32 @@ impl Kind {
 /// One line of the record. Rows and spans are numbered within their process.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Event {
-    Process { name: String },
-    Row { row: u64, name: String },
-    Begin { row: u64, span: u64, kind: Kind, name: String },
-    End { span: u64 },
-    Mark { row: u64, text: String },
+    Process {
+        name: String,
+    },
+    Row {
+        row: u64,
+        name: String,
+    },
+    /// A row below that of the thread which made it.
+    Task {
+        row: u64,
+        thread: u64,
+        name: String,
+    },
+    Begin {
+        row: u64,
+        span: u64,
+        kind: Kind,
+        name: String,
+    },
+    End {
+        span: u64,
+    },
+    Mark {
+        row: u64,
+        text: String,
+    },
     Ended,
 }
 
@@ -43,6 +64,9 @@ impl Event {
         let rest = match self {
             Event::Process { name } => format!("process\t{}", visible(name)),
             Event::Row { row, name } => format!("row\t{row}\t{}", visible(name)),
+            Event::Task { row, thread, name } => {
+                format!("task\t{row}\t{thread}\t{}", visible(name))
+            }
             Event::Begin { row, span, kind, name } => {
                 format!("{}\t{row}\t{span}\t{}", kind.word(), visible(name))
             }
@@ -69,6 +93,14 @@ impl Event {
                 match word {
                     "row" => Event::Row { row, name: text },
                     _ => Event::Mark { row, text },
+                }
+            }
+            "task" => {
+                let mut words = rest.splitn(3, '\t');
+                Event::Task {
+                    row: words.next()?.parse().ok()?,
+                    thread: words.next()?.parse().ok()?,
+                    name: words.next()?.into(),
                 }
             }
             _ => {
@@ -104,6 +136,8 @@ pub(super) struct Process {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Row {
     pub name: String,
+    /// The row of the thread that made it, which it stands below, if it is a task.
+    pub thread: Option<u64>,
     /// From its first event to its last.
     pub from: u64,
     pub to: u64,
@@ -181,6 +215,11 @@ impl Reading {
                 let new = Row { name, from: time, to: time, ..Row::default() };
                 self.rows.push((row, new));
             }
+            Event::Task { row, thread, name } => {
+                let thread = Some(thread);
+                let new = Row { name, thread, from: time, to: time, ..Row::default() };
+                self.rows.push((row, new));
+            }
             Event::Begin { row, span, kind, name } => {
                 self.touch(row, time);
                 let bar = Bar { from: time, to: time, kind, name, cut: false };
@@ -220,24 +259,46 @@ impl Reading {
             self.done.push((row, Bar { to: end, cut: true, ..bar }));
         }
         self.done.sort_by_key(|(_, bar)| (bar.from, std::cmp::Reverse(bar.to)));
-        let mut rows: Vec<Row> = Vec::new();
+        // Threads, with their numbers and the tasks below each.
+        let mut threads: Vec<(Vec<u64>, Row, Vec<Row>)> = Vec::new();
         for (number, mut row) in self.rows {
             let bars = self.done.extract_if(.., |(of, _)| *of == number);
             row.lanes = lanes(bars.map(|(_, bar)| bar));
             // What was told afterwards may have been before there was a row.
             let first = row.lanes[0].first().map_or(row.from, |bar| bar.from);
             row.from = row.from.min(first);
-            // Threads of one name, one after the other, share a row: the third round's stands behind the second's.
-            match rows.iter_mut().find(|r| r.name == row.name && r.to <= row.from) {
-                Some(earlier) => earlier.append(row),
-                None => rows.push(row),
+            // Threads of one name, one after the other, share a row: the third round's stands behind the second's. So do tasks.
+            let continues = |earlier: &Row| earlier.name == row.name && earlier.to <= row.from;
+            let of = |thread| threads.iter().position(|(numbers, ..)| numbers.contains(&thread));
+            if let Some(thread) = row.thread.and_then(of) {
+                let tasks = &mut threads[thread].2;
+                match tasks.iter_mut().find(|task| continues(task)) {
+                    Some(earlier) => earlier.append(row),
+                    None => tasks.push(row),
+                }
+                continue;
+            }
+            row.thread = None;
+            match threads.iter_mut().find(|(_, thread, _)| continues(thread)) {
+                Some((numbers, earlier, _)) => {
+                    numbers.push(number);
+                    earlier.append(row);
+                }
+                None => threads.push((vec![number], row, Vec::new())),
             }
         }
-        Process { id: self.id, name: self.name, rows }
+        let rows =
+            threads.into_iter().flat_map(|(_, thread, tasks)| [thread].into_iter().chain(tasks));
+        Process { id: self.id, name: self.name, rows: rows.collect() }
     }
 }
 
 impl Row {
+    /// How far below a thread it stands: 0 for the thread itself, 1 for its tasks.
+    pub(super) fn depth(&self) -> u64 {
+        self.thread.is_some().into()
+    }
+
     fn append(&mut self, later: Row) {
         self.to = later.to;
         self.marks.extend(later.marks);
@@ -329,6 +390,7 @@ pub(super) mod tests {
         for event in [
             Event::Process { name: name() },
             Event::Row { row: 3, name: name() },
+            Event::Task { row: 3, thread: 1, name: name() },
             Event::Begin { row: 3, span: 4, kind: Kind::Hold, name: name() },
             Event::Begin { row: 3, span: 4, kind: Kind::Wait, name: String::new() },
             Event::End { span: 4 },
@@ -357,6 +419,17 @@ pub(super) mod tests {
         let chart = Chart::from_record(&record);
         let lanes: Vec<_> = chart.rows().map(|row| row.lanes[0].len()).collect();
         assert_eq!(lanes, [2, 1]);
+    }
+
+    #[test]
+    fn tasks_stand_below_their_thread() {
+        let record = "0\t1\trow\t0\tmain\n1\t1\trow\t1\tone\n2\t1\trow\t2\ttwo\n\
+            3\t1\ttask\t3\t1\ta\n4\t1\ttask\t4\t2\ta\n5\t1\ttask\t5\t1\tb\n6\t1\ttask\t6\t99\tc\n";
+        let chart = Chart::from_record(record);
+        let rows: Vec<_> = chart.rows().map(|row| (row.name.as_str(), row.depth())).collect();
+        let expected =
+            [("main", 0), ("one", 0), ("a", 1), ("b", 1), ("two", 0), ("a", 1), ("c", 0)];
+        assert_eq!(rows, expected);
     }
 
     #[test]

@@ -148,14 +148,18 @@ pub fn ended(id: u32) {
     }
 }
 
-/// A row of its own for a task that is no thread: one thread runs many of them.
+/// A row of its own for a task that is no thread: one thread runs many of them. It stands below the row of this thread.
 ///
 /// ```
 /// let row = util::timeline::row("task 1");
 /// let _span = row.span("fetch");
 /// ```
 pub fn row(name: impl Display) -> Row {
-    let recorded = ON.load(Relaxed).then(|| new_row(name.to_string()));
+    let recorded = ON.load(Relaxed).then(|| {
+        let (row, thread) = (NEXT.fetch_add(1, Relaxed), this_row());
+        write(&Event::Task { row, thread, name: name.to_string() });
+        row
+    });
     Row { recorded }
 }
 
@@ -174,6 +178,11 @@ impl Row {
     /// A span of waiting on this row.
     pub fn wait(&self, name: impl Display) -> Span {
         self.begin(Kind::Wait, name)
+    }
+
+    /// A span in which this task holds what `name` says: a lock, or the thread it runs on.
+    pub fn hold(&self, name: impl Display) -> Span {
+        self.begin(Kind::Hold, name)
     }
 
     /// A span of work that is over already, for one who learns only afterwards when it was.

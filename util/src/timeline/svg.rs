@@ -2,12 +2,17 @@
 
 use super::{
     chart::{self, Bar, Chart, Kind, Row},
-    text::char_width,
+    text::{self, fit, width},
 };
 use std::fmt::{self, Write};
 
 const WIDTH: u64 = 960;
-const LABEL: u64 = 150;
+/// The column of names is as wide as the longest, within these limits.
+const LABEL: std::ops::RangeInclusive<u64> = 80..=320;
+/// About the width of a letter; one of an East Asian script takes two.
+const LETTER: f64 = 7.5;
+/// How far a task's name stands to the right of its thread's.
+const INDENT: u64 = 16;
 const MARGIN: u64 = 16;
 const LANE: u64 = 24;
 /// Between one row and the next.
@@ -17,13 +22,13 @@ const HEAD: u64 = 56;
 /// Also the page's.
 pub(super) const STYLE: &str = "\
 svg{font:13px system-ui,'Noto Sans CJK SC',sans-serif;background:var(--paper)}\
-svg,:root{--paper:#fff;--ink:#1f2328;--faint:#d0d7de;--run:#8fd19e;--hold:#4f86d9;--wait:#d98a1f}\
-@media(prefers-color-scheme:dark){svg,:root{--paper:#14181d;--ink:#e6edf3;--faint:#363d46;--run:#2e7d46;--hold:#3f6fbf;--wait:#e0a044}}\
-text{fill:var(--ink)}.small{font-size:11px;opacity:.75}.title{font-weight:600}\
+svg,:root{--paper:#fff;--ink:#1f2328;--soft:#57606a;--faint:#d0d7de;--run:#8fd19e;--hold:#2b62b5;--wait:#b36b00;--cut:#c0182a}\
+@media(prefers-color-scheme:dark){svg,:root{--paper:#14181d;--ink:#e6edf3;--soft:#9aa4af;--faint:#363d46;--run:#226636;--hold:#345fa8;--wait:#e0a044;--cut:#ff7b72}}\
+text{fill:var(--ink)}.small{font-size:11px;fill:var(--soft)}.title{font-weight:600}\
 .grid{stroke:var(--faint)}.alive{stroke:var(--faint);stroke-width:2}\
 .runs{fill:var(--run)}.holds{fill:var(--hold)}.waits{fill:url(#hatch);stroke:var(--wait)}\
 .holds+text{fill:#fff}.waits+text{paint-order:stroke;stroke:var(--paper);stroke-width:4px}\
-.paper{fill:var(--paper)}.hatch{stroke:var(--wait);stroke-width:2}.cut{stroke:#d1242f;stroke-width:3}.mark{fill:#d1242f}";
+.paper{fill:var(--paper)}.hatch{stroke:var(--wait);stroke-width:2}.cut{stroke:var(--cut);stroke-width:3}.mark{fill:var(--cut)}";
 
 /// The pattern of what waits.
 pub(super) const HATCH: &str = "<defs><pattern id='hatch' width='6' height='6' patternUnits='userSpaceOnUse' \
@@ -42,8 +47,9 @@ pub(super) fn draw(chart: &Chart) -> String {
         WIDTH - MARGIN,
         chart::time(chart.length),
     );
+    let label = label_width(chart);
     let scale = |time: u64| {
-        LABEL as f64 + (WIDTH - LABEL - MARGIN) as f64 * time as f64 / chart.length as f64
+        label as f64 + (WIDTH - label - MARGIN) as f64 * time as f64 / chart.length as f64
     };
     for time in chart::axis(chart.length, 8) {
         let (x, bottom) = (scale(time), total - 36);
@@ -73,7 +79,7 @@ pub(super) fn draw(chart: &Chart) -> String {
             y += LANE;
         }
         for row in &process.rows {
-            draw_row(&mut svg, row, y, &scale);
+            draw_row(&mut svg, row, y, label, &scale);
             y += height(row);
         }
     }
@@ -85,13 +91,23 @@ fn height(row: &Row) -> u64 {
     row.lanes.len() as u64 * LANE + GAP
 }
 
-fn draw_row(svg: &mut String, row: &Row, top: u64, scale: &dyn Fn(u64) -> f64) {
-    let name = Escaped(&row.name);
+/// As wide as the longest name needs, with space on both sides.
+fn label_width(chart: &Chart) -> u64 {
+    let widest = |row: &Row| (width(&row.name) as f64 * LETTER) as u64 + row.depth() * INDENT;
+    let widest = chart.rows().map(widest).max().unwrap_or_default();
+    (widest + MARGIN + 12).clamp(*LABEL.start(), *LABEL.end())
+}
+
+fn draw_row(svg: &mut String, row: &Row, top: u64, label: u64, scale: &dyn Fn(u64) -> f64) {
+    let left = MARGIN + row.depth() * INDENT;
+    let room = ((label - left - 8) as f64 / LETTER) as usize;
+    let shown = if width(&row.name) > room { fit(&row.name, room) } else { row.name.clone() };
+    let (shown, name) = (Escaped(&shown), Escaped(&row.name));
     let (from, to, middle) = (scale(row.from), scale(row.to), top + LANE / 2);
     add(
         svg,
         format_args!(
-            "<text x='{MARGIN}' y='{}'>{name}</text>\
+            "<text x='{left}' y='{}'><title>{name}</title>{shown}</text>\
          <line class='alive' x1='{from:.1}' y1='{middle}' x2='{to:.1}' y2='{middle}'/>\n",
             middle + 4
         ),
@@ -109,9 +125,10 @@ fn draw_row(svg: &mut String, row: &Row, top: u64, scale: &dyn Fn(u64) -> f64) {
         add(
             svg,
             format_args!(
-                "<path class='mark' d='M{x:.1} {}l6 6l-6 6l-6-6z'/>\
+                "<path class='mark' d='M{x:.1} {}l6 6l-6 6l-6-6z'><title>{}</title></path>\
              <text class='small' x='{:.1}' y='{}' text-anchor='{anchor}'>{}</text>\n",
                 y - 6,
+                Escaped(text),
                 x + shift,
                 y - 5,
                 Escaped(text)
@@ -134,8 +151,8 @@ fn draw_bar(svg: &mut String, bar: &Bar, top: u64, scale: &dyn Fn(u64) -> f64) {
             LANE - 4
         ),
     );
-    let letters: usize = bar.name.chars().map(char_width).sum();
-    if letters > 0 && letters as f64 * 7.5 + 6.0 <= width {
+    let letters = text::width(&bar.name);
+    if letters > 0 && letters as f64 * LETTER + 6.0 <= width {
         let (x, y) = (x + width / 2.0, top + LANE / 2 + 4);
         add(svg, format_args!("<text x='{x:.1}' y='{y}' text-anchor='middle'>{name}</text>"));
     }
@@ -156,7 +173,7 @@ fn draw_bar(svg: &mut String, bar: &Bar, top: u64, scale: &dyn Fn(u64) -> f64) {
 }
 
 fn legend(svg: &mut String, chart: &Chart, y: u64) {
-    let mut x = LABEL;
+    let mut x = MARGIN;
     for kind in Kind::ALL {
         let meaning = match kind {
             Kind::Run => "runs",
@@ -168,7 +185,7 @@ fn legend(svg: &mut String, chart: &Chart, y: u64) {
                 svg,
                 format_args!(
                     "<rect class='{}' x='{x}' y='{}' width='24' height='12' rx='2'/>\
-                 <text x='{}' y='{y}' class='small' style='stroke:none;fill:var(--ink)'>{meaning}</text>\n",
+                 <text x='{}' y='{y}' style='stroke:none;fill:var(--ink)'>{meaning}</text>\n",
                     kind.word(),
                     y - 10,
                     x + 30
@@ -183,7 +200,7 @@ fn legend(svg: &mut String, chart: &Chart, y: u64) {
             svg,
             format_args!(
                 "<path class='cut' d='M{x} {top}L{0} {bottom}M{x} {bottom}L{0} {top}'/>\
-             <text x='{1}' y='{y}' class='small'>cut off</text>\n",
+             <text x='{1}' y='{y}' style='fill:var(--ink)'>cut off</text>\n",
                 x + 12,
                 x + 20
             ),

@@ -4,17 +4,28 @@
 use super::chart::Chart;
 use std::fmt::Write;
 
+/// Above all numbers that Linux gives to processes and threads.
+const FIRST_THREAD: u64 = 1 << 22;
+
 pub(super) fn draw(chart: &Chart) -> String {
     let mut events = Vec::new();
-    let mut thread = 0;
-    for process in &chart.processes {
+    let mut next = FIRST_THREAD;
+    for (place, process) in chart.processes.iter().enumerate() {
         let id = process.id;
         events.push(format!(
-            r#"{{"ph":"M","name":"process_name","pid":{id},"tid":0,"args":{{"name":{}}}}}"#,
+            r#"{{"ph":"M","name":"process_sort_index","pid":{id},"args":{{"sort_index":{place}}}}}"#
+        ));
+        events.push(format!(
+            r#"{{"ph":"M","name":"process_name","pid":{id},"args":{{"name":{}}}}}"#,
             json(&process.name)
         ));
-        for row in &process.rows {
-            thread += 1; // a task has no thread number of its own
+        for (place, row) in process.rows.iter().enumerate() {
+            // The first thread's number is its process's. The kernel's numbers of the others are not in the record, and a task has none.
+            let thread = if place == 0 { u64::from(id) } else { next };
+            next += 1;
+            events.push(format!(
+                r#"{{"ph":"M","name":"thread_sort_index","pid":{id},"tid":{thread},"args":{{"sort_index":{place}}}}}"#
+            ));
             events.push(format!(
                 r#"{{"ph":"M","name":"thread_name","pid":{id},"tid":{thread},"args":{{"name":{}}}}}"#,
                 json(&row.name)
@@ -71,9 +82,13 @@ mod tests {
     fn every_span_is_a_complete_event() {
         let trace = draw(&Chart::from_record(RECORD));
         assert!(trace.contains(
-            r#""name":"holds A \u003c&>","cat":"holds","pid":7,"tid":2,"ts":0.400,"dur":0.200"#
+            r#""name":"holds A \u003c&>","cat":"holds","pid":7,"tid":4194305,"ts":0.400,"dur":0.200"#
         ));
-        assert!(trace.contains(r#""cat":"runs,cut off","pid":8"#), "{trace}");
+        assert!(trace.contains(r#""cat":"runs,cut off","pid":8,"tid":8"#), "{trace}");
+        assert!(trace.contains(r#""name":"process_sort_index","pid":8,"args":{"sort_index":1}"#));
+        assert!(
+            trace.contains(r#""name":"thread_sort_index","pid":7,"tid":7,"args":{"sort_index":0}"#)
+        );
         assert_eq!(trace.matches(r#""ph":"X""#).count(), 4);
         assert_eq!(trace.matches(r#""ph":"i""#).count(), 1);
     }

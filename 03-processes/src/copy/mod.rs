@@ -40,6 +40,9 @@
 //!
 //! One thread lists folders, and looks at no file for it. Parcels of up to 128 names go to the workers, up to eight in a message: a message for each file would cost as
 //! much as the copy. While worker processes start, this one copies already. A worker that finds large files gives the rest of its parcel back. The kernel moves the bytes (`copy_file_range`) where it can.
+//!
+//! The number of system calls for an entry does not depend on how many there are, nor on how deep they
+//! are. Directories share the memory of their paths.
 
 mod dir_path;
 mod engine;
@@ -98,7 +101,10 @@ impl Default for Options {
 /// What a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
-    /// A process of a [`Pool`](crate::Pool). Started when there is more than one parcel of work; until it is there, and if it cannot be started, a thread of this process copies instead of it.
+    /// A process of a [`Pool`](crate::Pool). Started when there is more than one parcel of work; until
+    /// it is there, and if it cannot be started, a thread of this process copies instead of it. Threads
+    /// also copy what would be too long to send: directories whose path below the target has more than
+    /// 1024 bytes, and files with more than 129 names.
     Process,
     /// A thread of this process.
     Thread,

@@ -103,8 +103,8 @@ impl Default for Options {
 pub enum Model {
     /// A process of a [`Pool`](crate::Pool). Started when there is more than one parcel of work; until
     /// it is there, and if it cannot be started, a thread of this process copies instead of it. Threads
-    /// also copy what would be too long to send: directories whose path below the target has more than
-    /// 1024 bytes, and files with more than 129 names.
+    /// also copy what would be too long to send: directories whose path below the target has
+    /// 1024 bytes or more, and files with more than 129 names.
     Process,
     /// A thread of this process.
     Thread,

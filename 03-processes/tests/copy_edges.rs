@@ -648,7 +648,7 @@ fn a_stop_at_the_end() {
     for model in MODELS {
         let (from, to) = (scratch.at("from"), scratch.at(&format!("{model:?}")));
         let mut after = 0;
-        let stopped = copy::copy(&[from.clone()], &to, &preserving(model), |now| {
+        let stopped = copy::copy(std::slice::from_ref(&from), &to, &preserving(model), |now| {
             after += u32::from(now.is_listed);
             if after > 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

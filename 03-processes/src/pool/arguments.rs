@@ -1,6 +1,8 @@
 //! The arguments of a batch: one after the other in one buffer, each behind its length. That is one
 //! byte, or [`LONG`] and four more.
 
+use std::mem::needs_drop;
+
 use serde::Serialize;
 
 use crate::arena::Range;
@@ -23,9 +25,15 @@ pub(super) fn encode<A: Serialize>(
     argument: &A,
     kept: &mut Vec<Range>,
 ) -> Result<usize, String> {
-    let encoding = Encoding::begin(Carrier::Kept);
-    let end = wire::encode_at(argument, buffer, at + 1)?;
-    encoding.keep_in(kept);
+    // A value without a destructor owns no handle, so none has to be kept: known when compiled.
+    let end = if needs_drop::<A>() {
+        let encoding = Encoding::begin(Carrier::Kept);
+        let end = wire::encode_at(argument, buffer, at + 1)?;
+        encoding.keep_in(kept);
+        end
+    } else {
+        wire::encode_at(argument, buffer, at + 1)?
+    };
     match buffer.get_mut(at) {
         Some(prefix) if end - at - 1 < usize::from(LONG) => {
             *prefix = (end - at - 1) as u8;

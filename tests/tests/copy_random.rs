@@ -72,6 +72,8 @@ enum Kind {
 }
 
 type Tree = BTreeMap<Vec<u8>, Entry>;
+/// The names of each source file in the target, by the device and inode of the file.
+type Links = BTreeMap<(u64, u64), Vec<Vec<u8>>>;
 
 /// A path relative to the root; the root's is empty.
 fn look(root: &Path) -> Tree {
@@ -239,11 +241,7 @@ struct Options {
 }
 
 /// What the help says is in the target afterwards; the names put there, by the inode of their source; and whether all was copied.
-fn expected(
-    source: &Tree,
-    before: &Tree,
-    options: &Options,
-) -> (Tree, BTreeMap<(u64, u64), Vec<Vec<u8>>>, bool) {
+fn expected(source: &Tree, before: &Tree, options: &Options) -> (Tree, Links, bool) {
     let (mut after, mut placed, mut complete) = (before.clone(), BTreeMap::new(), true);
     let mut unusable: BTreeSet<Vec<u8>> = BTreeSet::new();
     let keeps_owner = options.preserve && !options.as_nobody;
@@ -356,7 +354,7 @@ fn differences(expected: &Tree, found: &Tree, before: &Tree, preserve: bool) -> 
 }
 
 /// The names of one source file are one file, and no other.
-fn wrong_links(placed: &BTreeMap<(u64, u64), Vec<Vec<u8>>>, found: &Tree) -> Vec<String> {
+fn wrong_links(placed: &Links, found: &Tree) -> Vec<String> {
     let mut owner: BTreeMap<(u64, u64), (u64, u64)> = BTreeMap::new();
     let mut all = Vec::new();
     let ours: BTreeSet<&Vec<u8>> = placed.values().flatten().collect();
@@ -428,7 +426,7 @@ fn one_tree(seed: u64, base: &Path, is_root: bool) -> Result<(), String> {
     let umask = rustix::process::umask(Mode::empty());
     rustix::process::umask(umask);
     let options = Options {
-        model: *random.of(&["process", "thread"]),
+        model: random.of(&["process", "thread"]),
         on_exists: *random.of(&[OnExists::Skip, OnExists::Overwrite, OnExists::Fail]),
         preserve: random.one_in(2),
         workers: 1 + random.next(3),

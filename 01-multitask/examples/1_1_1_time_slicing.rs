@@ -1,8 +1,10 @@
 //! 1.1.1 · 时间片 · Time slicing: one core runs three busy threads, one slice after the other.
 //!
-//! Python: in words: task 1 for 10 ms, then task 2 for 10 ms, so fast that it looks as if all ran at once.
-//! Rust: the slices themselves. Each thread records when it ran; on one core no two slices overlap, and everybody gets on. Then the
-//! same on all cores: as many run at once as there are cores, and no more.
+//! Python: in words: task 1 for 10 ms, then task 2 for 10 ms, so fast that it looks as if all ran
+//! at once.
+//! Rust: the slices themselves. Each thread records when it ran; on one core no two slices overlap,
+//! and everybody gets on. Then the same on all cores: as many run at once as there are cores, and
+//! no more.
 //!
 //! Run: `cargo run --example 1_1_1_time_slicing` (a picture: `TIMELINE=1` before it, or `TIMELINE=x.html` to look closer)
 //! Notes: `notes/en/01-multitask.md#time-slicing` · `notes/zh-CN/01-multitask.md#time-slicing`
@@ -58,7 +60,8 @@ fn main() -> util::Result<()> {
     Ok(())
 }
 
-/// Three busy threads, for a tick and until each has had its `turns`. How many of them ran at one instant?
+/// Three busy threads, for a tick and until each has had its `turns`. How many of them ran at one
+/// instant?
 fn run(name: &str, turns: usize) -> usize {
     let _span = timeline::span(name);
     let waiting = AtomicUsize::new(THREADS);
@@ -81,13 +84,15 @@ fn run(name: &str, turns: usize) -> usize {
     let (voluntary, involuntary) = (cost.voluntary_switches, cost.involuntary_switches);
     println!("  switches: {voluntary} voluntary, {involuntary} involuntary");
     let slices: Vec<Slice> = busy.into_iter().flat_map(|(_, slices)| slices).collect();
-    // Every slice but a thread's last was ended by a switch, so the kernel has counted at least those.
+    // Every slice but a thread's last was ended by a switch, so the kernel has counted at least
+    // those.
     assert!((slices.len() - THREADS) as u64 <= voluntary + involuntary);
     most_at_once(&slices)
 }
 
 // ANCHOR: busy
-/// The pieces of work done, and the slices in which they were. `waiting` is how many have not had their turns yet.
+/// The pieces of work done, and the slices in which they were. `waiting` is how many have not had
+/// their turns yet.
 fn be_busy(n: u32, turns: usize, waiting: &AtomicUsize) -> (u32, Vec<Slice>) {
     let row = timeline::row(format_args!("busy {n}"));
     let end = Instant::now() + tick::length();

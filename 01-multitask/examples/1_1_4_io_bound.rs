@@ -127,7 +127,8 @@ async fn ask_async(address: SocketAddr, number: u32) -> io::Result<u64> {
 }
 // ANCHOR_END: ways
 
-/// An answer that does not come ends the program: a hundred connections may be more than a limit allows.
+/// An answer that does not come ends the program: a hundred connections may be more than a limit
+/// allows.
 fn answer(answer: io::Result<u64>) -> u64 {
     answer.unwrap_or_else(|e| util::fail(format_args!("a request failed (see `ulimit -a`): {e}")))
 }

@@ -1,9 +1,10 @@
 //! 1.1.6 · 并行的层次 · Levels of parallelism: one dot product four ways, from inside a core to all cores.
 //!
 //! Python: in words: parallelism of instructions, or of tasks.
-//! Rust: a chain of additions, each waiting for the one before; four chains, which one core works on at the same time; as many as the
-//! compiler makes vector instructions of; and the vectors shared out to all cores. The result is the same to the last bit, because the
-//! numbers are small and whole: with others, the order of additions would show in the last digits, which is why the
+//! Rust: a chain of additions, each waiting for the one before; four chains, which one core works
+//! on at the same time; as many as the compiler makes vector instructions of; and the vectors
+//! shared out to all cores. The result is the same to the last bit, because the numbers are small
+//! and whole: with others, the order of additions would show in the last digits, which is why the
 //! compiler does not change it by itself.
 //!
 //! Run: `cargo run --example 1_1_6_levels_of_parallelism`, with `--release` for figures that count (`RUSTFLAGS="-C target-cpu=native"` for wider vectors)
@@ -31,7 +32,8 @@ fn main() {
     util::case!();
     println!("build: {}", multitask::build());
     let (a, b): (Vec<f32>, Vec<f32>) = (0..PAIRS).map(|i| ((i % 4) as f32, (i % 3) as f32)).unzip();
-    // On a thread of rayon's pool, so that handing work to the pool is not what is measured. Every result is the same, or it panics.
+    // On a thread of rayon's pool, so that handing work to the pool is not what is measured. Every
+    // result is the same, or it panics.
     let (sum, costs) = rayon::scope(|_| {
         let ways: [&dyn Fn() -> f32; 4] = [
             &|| one_chain(black_box(&a), &b),

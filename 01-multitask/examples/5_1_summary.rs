@@ -1,8 +1,10 @@
 //! 5.1 · 总结 · Summary: two processes of two threads of three tasks each, as a tree and as one timeline.
 //!
-//! Python: a table in words: a process owns resources, a thread is what is scheduled, a coroutine is switched by the program.
-//! Rust: all three in one program. A process has an id and memory of its own; its threads share that memory, and the kernel runs them at
-//! once; the tasks of a thread take turns where they wait, so they count in a plain variable, without a lock.
+//! Python: a table in words: a process owns resources, a thread is what is scheduled, a coroutine
+//! is switched by the program.
+//! Rust: all three in one program. A process has an id and memory of its own; its threads share
+//! that memory, and the kernel runs them at once; the tasks of a thread take turns where they wait,
+//! so they count in a plain variable, without a lock.
 //!
 //! Run: `cargo run --example 5_1_summary` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/01-multitask.md#summary` · `notes/zh-CN/01-multitask.md#summary`
@@ -100,8 +102,8 @@ fn process((): ()) -> Process {
 // ANCHOR_END: process
 
 // ANCHOR: tasks
-/// Three tasks, which take turns on this thread. Only between two `await`s does one run, so a `Cell` is
-/// enough for what they share; the compiler would let no second thread near it.
+/// Three tasks, which take turns on this thread. Only between two `await`s does one run, so a
+/// `Cell` is enough for what they share; the compiler would let no second thread near it.
 fn thread_of_tasks(n: u32) -> Thread {
     let runtime = runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (steps, id) = (Rc::new(Cell::new(0)), nix::unistd::gettid().as_raw());

@@ -1,8 +1,8 @@
 //! 005 · 线程数量 · How many are alive: main asks again and again until it is alone.
 //!
 //! Python: `while threading.active_count() > 1`, with a sleep in the loop.
-//! Rust: it can be done, as here; but asking again and again is no way to wait: it sees the end late, and
-//! costs something meanwhile. `join` sleeps until the very moment (009).
+//! Rust: it can be done, as here; but asking again and again is no way to wait: it sees the end
+//! late, and costs something meanwhile. `join` sleeps until the very moment (009).
 //!
 //! Run: `cargo run --example 005_thread_count` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#alive` · `notes/zh-CN/02-threads.md#alive`

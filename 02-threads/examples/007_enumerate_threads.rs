@@ -1,7 +1,8 @@
 //! 007 · 线程列表 · Who is alive, by name: the list grows and shrinks as threads come and go.
 //!
 //! Python: `threading.enumerate()` while two threads work.
-//! Rust: a thread that is to be found by name is given one by `thread::Builder`; the kernel lists them.
+//! Rust: a thread that is to be found by name is given one by `thread::Builder`; the kernel lists
+//! them.
 //!
 //! Run: `cargo run --example 007_enumerate_threads` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#alive` · `notes/zh-CN/02-threads.md#alive`

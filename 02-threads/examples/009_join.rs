@@ -1,6 +1,7 @@
 //! 009 · 等待线程 · Join: wait for the end of a thread, and have what it made.
 //!
-//! Python: `join()` returns nothing; a result goes by way of a variable, and an exception is only printed.
+//! Python: `join()` returns nothing; a result goes by way of a variable, and an exception is only
+//! printed.
 //! Rust: `join` returns the thread's value, or what it panicked with. It has no time-out: a
 //! channel has, and a thread can say by it that it is done.
 //!

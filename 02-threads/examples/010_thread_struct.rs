@@ -1,9 +1,9 @@
 //! 010 · 线程封装 · A struct that runs in a thread: it owns its state and has `run(self)`.
 //!
 //! Python: a subclass of `threading.Thread` that overrides `run`; state and handle are one object.
-//! Rust: no inheritance, and no need: the state is a struct, the handle is what `spawn` returns, and `self`
-//! moves into the thread, so nobody touches the state while it runs. (28_9 looks alike and
-//! is about many kinds of worker behind one trait.)
+//! Rust: no inheritance, and no need: the state is a struct, the handle is what `spawn` returns,
+//! and `self` moves into the thread, so nobody touches the state while it runs. (28_9 looks alike
+//! and is about many kinds of worker behind one trait.)
 //!
 //! Run: `cargo run --example 010_thread_struct` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#struct` · `notes/zh-CN/02-threads.md#struct`

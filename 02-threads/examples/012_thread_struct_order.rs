@@ -1,8 +1,8 @@
 //! 012 · 线程执行顺序 · Five at once: the scheduler decides who comes first, anew each time.
 //!
 //! Python: run the program twice and the lines stand in another order.
-//! Rust: the same; here one run holds 50 rounds, and counts the orders it saw. The first few rounds are
-//! slow, for the picture: each row's number says which place that thread took.
+//! Rust: the same; here one run holds 50 rounds, and counts the orders it saw. The first few rounds
+//! are slow, for the picture: each row's number says which place that thread took.
 //!
 //! Run: `cargo run --example 012_thread_struct_order` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#order` · `notes/zh-CN/02-threads.md#order`

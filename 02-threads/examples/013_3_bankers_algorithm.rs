@@ -1,6 +1,7 @@
 //! 013.3 · 银行家算法 · The banker's algorithm: lend only if all can still finish.
 //!
-//! Python: the notes tell it in words: from the present state, find an order in which everybody finishes.
+//! Python: the notes tell it in words: from the present state, find an order in which everybody
+//! finishes.
 //! Rust: the algorithm stands in `src/banker.rs`. First the classic table of five customers
 //! and three resources (A. Silberschatz et al., "Operating System Concepts"), then five
 //! threads that borrow bit by bit. Any of them may have to wait; together they never get stuck.

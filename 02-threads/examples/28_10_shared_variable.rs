@@ -1,8 +1,8 @@
 //! 28.10 · 共享变量 · A shared variable, one thread after the other: nothing can go wrong.
 //!
 //! Python: both threads change one global; joined in turn, the sum is 0.
-//! Rust: each thread borrows the number exclusively, and the scope gives it back before the next one
-//! begins. The compiler sees that they take turns, so no lock is needed.
+//! Rust: each thread borrows the number exclusively, and the scope gives it back before the next
+//! one begins. The compiler sees that they take turns, so no lock is needed.
 //!
 //! Run: `cargo run --example 28_10_shared_variable` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#shared` · `notes/zh-CN/02-threads.md#shared`

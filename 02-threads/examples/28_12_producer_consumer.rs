@@ -1,8 +1,10 @@
 //! 28.12 · 生产者消费者 · Producers and consumers: a bounded channel makes the fast ones wait for the slow ones.
 //!
-//! Python: a `queue.Queue`; producers look at its size and sleep above a high watermark, consumers below a low one.
-//! Rust: the channel's capacity is the watermark: `send` waits while it is full, `recv` while it is empty; nobody
-//! asks again and again. When the last sender is dropped, `recv` says so, and everybody goes home.
+//! Python: a `queue.Queue`; producers look at its size and sleep above a high watermark, consumers
+//! below a low one.
+//! Rust: the channel's capacity is the watermark: `send` waits while it is full, `recv` while it is
+//! empty; nobody asks again and again. When the last sender is dropped, `recv` says so, and
+//! everybody goes home.
 //!
 //! Run: `cargo run --example 28_12_producer_consumer` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#queue` · `notes/zh-CN/02-threads.md#queue`

@@ -1,8 +1,8 @@
 //! 28.2 · 主线程先退出 · Main is over first: what its threads had yet to do is lost.
 //!
 //! Python: raw `_thread`: the program is over before a loop has printed a line.
-//! Rust: a `JoinHandle` that is dropped detaches its thread, and nothing waits for it. A child process
-//! does it, so that we can count what it did not do.
+//! Rust: a `JoinHandle` that is dropped detaches its thread, and nothing waits for it. A child
+//! process does it, so that we can count what it did not do.
 //!
 //! Run: `cargo run --example 28_2_main_exits_first` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#main-ends` · `notes/zh-CN/02-threads.md#main-ends`

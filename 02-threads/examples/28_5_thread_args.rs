@@ -1,9 +1,11 @@
 //! 28.5 · 线程传参 · What a thread is given: moved in, shared, or borrowed within a scope.
 //!
-//! Python: a tuple of arguments; the thread and its maker then share the objects, for better or worse.
-//! Rust: a closure takes what it uses. `spawn` asks that all of it be `Send` (may go to another thread) and `'static`
-//! (no borrow that can end too early); `scope` allows borrows. What breaks the rule is
-//! refused, and here is what the compiler says to `compile_fail/borrow_outlives_its_thread.rs`.
+//! Python: a tuple of arguments; the thread and its maker then share the objects, for better or
+//! worse.
+//! Rust: a closure takes what it uses. `spawn` asks that all of it be `Send` (may go to another
+//! thread) and `'static` (no borrow that can end too early); `scope` allows borrows. What breaks
+//! the rule is refused, and here is what the compiler says to
+//! `compile_fail/borrow_outlives_its_thread.rs`.
 //!
 //! Run: `cargo run --example 28_5_thread_args` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#arguments` · `notes/zh-CN/02-threads.md#arguments`

@@ -1,8 +1,8 @@
 //! 28.8 · 守护线程被切断 · Cut off: the last line never comes, and nothing is tidied up.
 //!
 //! Python: `daemon=True`: the thread stops where it stands when main ends; no `finally` runs.
-//! Rust: so does every plain `spawn`. Values are not dropped, files not flushed, temporary files not
-//! removed. The child below leaves half a letter; told to stop and joined, it finishes it.
+//! Rust: so does every plain `spawn`. Values are not dropped, files not flushed, temporary files
+//! not removed. The child below leaves half a letter; told to stop and joined, it finishes it.
 //!
 //! Run: `cargo run --example 28_8_daemon` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#main-ends` · `notes/zh-CN/02-threads.md#main-ends`

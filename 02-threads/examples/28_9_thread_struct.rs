@@ -1,8 +1,9 @@
 //! 28.9 · 线程类 · One trait for many kinds of worker: whatever has `run` can `start`.
 //!
 //! Python: each class inherits `start` and `join` from `Thread` and overrides `run`.
-//! Rust: a trait says what a worker must have, and a blanket `start` gives every one of them a thread. A list
-//! can hold different kinds. (010 looks alike and is about one struct and who owns its state.)
+//! Rust: a trait says what a worker must have, and a blanket `start` gives every one of them a
+//! thread. A list can hold different kinds. (010 looks alike and is about one struct and who owns
+//! its state.)
 //!
 //! Run: `cargo run --example 28_9_thread_struct` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#struct` · `notes/zh-CN/02-threads.md#struct`

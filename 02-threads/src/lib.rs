@@ -6,8 +6,8 @@ pub mod wait_for;
 
 use std::{fs, io, path::Path, process};
 
-/// The names of the threads of this process that are alive, the oldest first, as the kernel lists them
-/// in `/proc/self/task`. It keeps 15 bytes of a name; the first thread is called `main` here.
+/// The names of the threads of this process that are alive, the oldest first, as the kernel lists
+/// them in `/proc/self/task`. It keeps 15 bytes of a name; the first thread is called `main` here.
 ///
 /// Python keeps such a list itself (`threading.enumerate()`). Rust keeps none: who wants to
 /// wait for a thread holds its `JoinHandle`. A thread has its name a moment after it

@@ -1,8 +1,8 @@
 //! 001 · 进程 · Two processes: sing and dance at once, each with a process id of its own.
 //!
 //! Python: `Process(target=sing)`, then `start`; `os.getpid()` and `os.getppid()`.
-//! Rust: `spawn` starts this program again, which gets as far as `init` and runs the function there. Its
-//! result comes back by `join`.
+//! Rust: `spawn` starts this program again, which gets as far as `init` and runs the function
+//! there. Its result comes back by `join`.
 //!
 //! Run: `cargo run --example 001_process` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#process` · `notes/zh-CN/03-processes.md#process`

@@ -1,8 +1,8 @@
 //! 002 · 进程传参 · Arguments and an end from outside: typed ones, and `terminate` after three ticks.
 //!
 //! Python: a tuple for `args` and a dict for `kwargs`, checked when the child runs; `terminate()`.
-//! Rust: one argument of any type that `serde` knows, checked by the compiler; named ones are a struct. A
-//! process that was ended says by which signal, and leaves no zombie.
+//! Rust: one argument of any type that `serde` knows, checked by the compiler; named ones are a
+//! struct. A process that was ended says by which signal, and leaves no zombie.
 //!
 //! Run: `cargo run --example 002_process_args` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#process` · `notes/zh-CN/03-processes.md#process`

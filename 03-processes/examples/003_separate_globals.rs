@@ -1,8 +1,8 @@
 //! 003 · 全局变量不共享 · Separate globals: a process changes its own copy, a thread the one there is.
 //!
 //! Python: a global list that process 1 has appended to is empty in process 2.
-//! Rust: the same. Each process is this program from its beginning, with globals as they were written. Threads
-//! share them, which is why a global that changes is behind a lock.
+//! Rust: the same. Each process is this program from its beginning, with globals as they were
+//! written. Threads share them, which is why a global that changes is behind a lock.
 //!
 //! Run: `cargo run --example 003_separate_globals`
 //! Notes: `notes/en/03-processes.md#memory` · `notes/zh-CN/03-processes.md#memory`

@@ -1,8 +1,10 @@
 //! 004 · 进程通信队列 · A queue of three between two processes: full, with a time-out, at once, and empty again.
 //!
-//! Python: `full()`, `put(…, timeout=…)`, `put_nowait`, `qsize`, `empty`, `get_nowait`; and after a `put`, `empty()` can still
-//! say True for a moment, since a thread of the putter has yet to write the item.
-//! Rust: the same calls. What `put` has put *is* there when it returns, so the figures are exact, for every process.
+//! Python: `full()`, `put(…, timeout=…)`, `put_nowait`, `qsize`, `empty`, `get_nowait`; and after a
+//! `put`, `empty()` can still say True for a moment, since a thread of the putter has yet to write
+//! the item.
+//! Rust: the same calls. What `put` has put *is* there when it returns, so the figures are exact,
+//! for every process.
 //!
 //! Run: `cargo run --example 004_queue` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#queue` · `notes/zh-CN/03-processes.md#queue`

@@ -1,8 +1,10 @@
 //! 006 · 下载与分析 · A pipeline: one process downloads, one analyses; closing the queue is the end.
 //!
-//! Python: the analyser stops when `empty()` says so: right only if the downloader has finished by then.
-//! Rust: an empty queue means that the other one is slow *or* done; only the downloader knows which. It closes the
-//! queue, and `get` says `Closed` when all has been taken: nothing is lost, nothing comes twice.
+//! Python: the analyser stops when `empty()` says so: right only if the downloader has finished by
+//! then.
+//! Rust: an empty queue means that the other one is slow *or* done; only the downloader knows
+//! which. It closes the queue, and `get` says `Closed` when all has been taken: nothing is lost,
+//! nothing comes twice.
 //!
 //! Run: `cargo run --example 006_queue_pipeline` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#queue` · `notes/zh-CN/03-processes.md#queue`

@@ -1,6 +1,7 @@
 //! 007 · 进程池 · A pool of three for ten tasks: the processes are used again and again.
 //!
-//! Python: `Pool(3)`, `apply_async` ten times; the same pids come up repeatedly. `Pool()` takes as many as there are cores.
+//! Python: `Pool(3)`, `apply_async` ten times; the same pids come up repeatedly. `Pool()` takes as
+//! many as there are cores.
 //! Rust: the same. A task that panics is an error of that task, and its process takes the next one.
 //!
 //! Run: `cargo run --example 007_pool` (a picture: `TIMELINE=1` before it)

@@ -1,8 +1,8 @@
 //! 009 · 文件夹拷贝第一步 · The first step of a copier: a folder's name, a new folder, a list of files.
 //!
 //! Python: `input()` for the name, `os.mkdir(name + "[copy]")` in a `try`, `os.listdir`.
-//! Rust: the same three steps. A folder that is there already is an error one can match; names are not
-//! always UTF-8, so they stay what they are (`OsString`) and are only shown as text.
+//! Rust: the same three steps. A folder that is there already is an error one can match; names are
+//! not always UTF-8, so they stay what they are (`OsString`) and are only shown as text.
 //!
 //! Run: `cargo run --example 009_copy_folder`
 //! Notes: `notes/en/03-processes.md#copier` · `notes/zh-CN/03-processes.md#copier`

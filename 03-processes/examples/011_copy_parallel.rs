@@ -1,8 +1,10 @@
 //! 011 · 整棵目录树的拷贝 · Whole trees: folders first, then everything in them by a pool.
 //!
-//! Python: the first clean-up of the script; still one flat folder, and a symbolic link is followed.
-//! Rust: sub-folders, modes, times and symbolic links. The list of names is cut into chunks for the workers, because a
-//! message a file costs more than a small file. What is still missing is what `012_copy` has.
+//! Python: the first clean-up of the script; still one flat folder, and a symbolic link is
+//! followed.
+//! Rust: sub-folders, modes, times and symbolic links. The list of names is cut into chunks for the
+//! workers, because a message a file costs more than a small file. What is still missing is what
+//! `012_copy` has.
 //!
 //! Run: `cargo run --example 011_copy_parallel [SRC DST]` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#copy-tree` · `notes/zh-CN/03-processes.md#copy-tree`

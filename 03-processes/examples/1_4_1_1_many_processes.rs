@@ -1,8 +1,9 @@
 //! 1.4.1.1 · 许多进程 · Twenty processes: the order of starting is not the order of running, and each start costs.
 //!
 //! Python: a loop that starts twenty; the lines come in any order.
-//! Rust: the same. Twenty starts are also twenty programs loaded and twenty ended: the second figure is what the
-//! same work costs in a pool of two that is there already, which is why the pool comes next.
+//! Rust: the same. Twenty starts are also twenty programs loaded and twenty ended: the second
+//! figure is what the same work costs in a pool of two that is there already, which is why the pool
+//! comes next.
 //!
 //! Run: `cargo run --example 1_4_1_1_many_processes` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#many` · `notes/zh-CN/03-processes.md#many`

@@ -1,7 +1,9 @@
 //! 1.4.2 · 进程池的关闭 · Ending a pool: `close` finishes what was submitted, `terminate` does not.
 //!
-//! Python: `close()`, then `join()`, or the main process would not wait; `terminate()` stops at once.
-//! Rust: the same two; dropping a pool terminates it, so no worker is ever left behind. After `close`, submitting is an error.
+//! Python: `close()`, then `join()`, or the main process would not wait; `terminate()` stops at
+//! once.
+//! Rust: the same two; dropping a pool terminates it, so no worker is ever left behind. After
+//! `close`, submitting is an error.
 //!
 //! Run: `cargo run --example 1_4_2_pool` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#pool` · `notes/zh-CN/03-processes.md#pool`

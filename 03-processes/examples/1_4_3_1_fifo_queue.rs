@@ -1,7 +1,8 @@
 //! 1.4.3.1 · 先进先出队列 · FIFO: first in, first out, for one thread and for many.
 //!
 //! Python: `queue.Queue`, with a lock inside, whether or not threads share it.
-//! Rust: `VecDeque` for one owner, without a lock; `SegQueue` to be shared by threads. Between processes: 004.
+//! Rust: `VecDeque` for one owner, without a lock; `SegQueue` to be shared by threads. Between
+//! processes: 004.
 //!
 //! Run: `cargo run --example 1_4_3_1_fifo_queue`
 //! Notes: `notes/en/03-processes.md#fifo-lifo` · `notes/zh-CN/03-processes.md#fifo-lifo`

@@ -1,7 +1,9 @@
 //! 1.4.3 · 两写一读 · Two writers and a reader: it ends when the writers are gone.
 //!
-//! Python: the reader loops for ever and is terminated: in the middle of an item, if it comes to that.
-//! Rust: when both writers have been joined, the queue is closed; the reader takes what is left and ends by itself.
+//! Python: the reader loops for ever and is terminated: in the middle of an item, if it comes to
+//! that.
+//! Rust: when both writers have been joined, the queue is closed; the reader takes what is left and
+//! ends by itself.
 //!
 //! Run: `cargo run --example 1_4_3_queue_writers_reader` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#queue` · `notes/zh-CN/03-processes.md#queue`

@@ -1,8 +1,10 @@
 //! 1.4.7 · 任务管理者 · A manager: two queues on the network; it puts ten numbers and collects ten squares.
 //!
-//! Python: a `BaseManager` with two registered queues and an authkey. A worker that dies takes its task with it.
-//! Rust: the same two queues. Each side proves that it has the key before anything is read; a task is on lease until its worker
-//! acknowledges it, so one that dies gives it back. Not encrypted: between machines, use a tunnel.
+//! Python: a `BaseManager` with two registered queues and an authkey. A worker that dies takes its
+//! task with it.
+//! Rust: the same two queues. Each side proves that it has the key before anything is read; a task
+//! is on lease until its worker acknowledges it, so one that dies gives it back. Not encrypted:
+//! between machines, use a tunnel.
 //!
 //! Run: `cargo run --example 1_4_7_task_manager`, and in other terminals, or on other machines,
 //! `cargo run --example 1_4_8_task_worker`

@@ -1,8 +1,9 @@
 //! 28.14 · 进程类 · A struct that runs in a process: its fields travel to the child.
 //!
-//! Python: a subclass of `Process` that overrides `run`; with spawn its fields are pickled behind the scenes.
-//! Rust: a struct that `serde` can encode, and a `run(self)`: the child works on a copy, and what it has to tell
-//! comes back as the result.
+//! Python: a subclass of `Process` that overrides `run`; with spawn its fields are pickled behind
+//! the scenes.
+//! Rust: a struct that `serde` can encode, and a `run(self)`: the child works on a copy, and what
+//! it has to tell comes back as the result.
 //!
 //! Run: `cargo run --example 28_14_process_struct` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#struct` · `notes/zh-CN/03-processes.md#struct`

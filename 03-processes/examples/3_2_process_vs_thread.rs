@@ -1,8 +1,8 @@
 //! 3.2 · 进程与线程的区别 · Process against thread: each difference by a fact that the kernel reports.
 //!
 //! Python: a list of differences, in words.
-//! Rust: the same list, asked of this machine: who has which id, whose memory is whose, what one more costs, and who dies when
-//! one goes wrong.
+//! Rust: the same list, asked of this machine: who has which id, whose memory is whose, what one
+//! more costs, and who dies when one goes wrong.
 //!
 //! Run: `cargo run --example 3_2_process_vs_thread` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#differences` · `notes/zh-CN/03-processes.md#differences`
@@ -37,7 +37,8 @@ use util::{
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 const ROUNDS: u32 = 20;
 
-/// What the other one reports: its process id, its thread id, the number it saw before it set it to 2.
+/// What the other one reports: its process id, its thread id, the number it saw before it set it to
+/// 2.
 fn look((): ()) -> (u32, u32, u32) {
     let thread = fs::read_link("/proc/thread-self").unwrap();
     let thread = thread.file_name().unwrap().to_str().unwrap().parse().unwrap();
@@ -113,7 +114,8 @@ fn memory_of_a_process() -> Result<String, Box<dyn Error>> {
     Ok(format!("{} KiB", bytes / 1024))
 }
 
-/// The same of this process, with and without a hundred threads. Each has used a little of its stack.
+/// The same of this process, with and without a hundred threads. Each has used a little of its
+/// stack.
 fn memory_of_a_thread() -> Result<String, Box<dyn Error>> {
     const THREADS: u64 = 100;
     let before = memory(std::process::id())?;

@@ -1,4 +1,5 @@
-//! Values to bytes and back: `postcard`, but for a `Vec<u8>` and a `String` their own bytes, at the speed of memory.
+//! Values to bytes and back: `postcard`, but for a `Vec<u8>` and a `String` their own bytes, at the
+//! speed of memory.
 
 use std::any::Any;
 use std::cell::Cell;

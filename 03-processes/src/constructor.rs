@@ -1,13 +1,14 @@
-//! What has to be set right in the process itself: signals that were inherited ignored, and, for programs whose `main` is not ours to write (the
-//! test harness), a beginning before `main`.
+//! What has to be set right in the process itself: signals that were inherited ignored, and, for
+//! programs whose `main` is not ours to write (the test harness), a beginning before `main`.
 //!
 //! # Invariants
 //!
 //! - `signal` is called with valid signals and `SIG_IGN`, `SIG_DFL` or the handler it returned
 //!   just before, and `sigaction` only to ask how a valid signal is handled, with a place for the
 //!   answer: that has no precondition.
-//! - The function in `.init_array` takes no argument and returns nothing, as the loader expects; it runs after the standard library's own
-//!   entry there, which has a priority, so the program's arguments are known.
+//! - The function in `.init_array` takes no argument and returns nothing, as the loader expects; it
+//!   runs after the standard library's own entry there, which has a priority, so the program's
+//!   arguments are known.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
@@ -23,8 +24,8 @@ unsafe extern "C" {
 
 use libc::{SIG_DFL, SIG_IGN, SIGCHLD, SIGINT, SIGPIPE};
 
-/// Whoever starts this program may ignore `SIGCHLD`, and so would this program: the kernel would then throw away how its children ended, and
-/// give their ids to others.
+/// Whoever starts this program may ignore `SIGCHLD`, and so would this program: the kernel would
+/// then throw away how its children ended, and give their ids to others.
 pub(crate) fn attend_to_children() {
     let inherited = signal(SIGCHLD, SIG_DFL);
     if inherited != SIG_IGN {
@@ -81,8 +82,10 @@ pub extern "C" fn init_before_main() {
 
 /// Calls [`init`](crate::init()) before `main`: for tests, where the harness owns `main`.
 ///
-/// Once in each test program, at the top level: in every file of `tests/`, and under `#[cfg(test)]` in the root of a crate with unit tests that start processes.
-/// In a program with a `main` of its own, call [`init`](crate::init()) there instead: less of the standard library is promised before `main`.
+/// Once in each test program, at the top level: in every file of `tests/`, and under `#[cfg(test)]`
+/// in the root of a crate with unit tests that start processes. In a program with a `main` of its
+/// own, call [`init`](crate::init()) there instead: less of the standard library is promised before
+/// `main`.
 ///
 /// ```text
 /// // A test file:

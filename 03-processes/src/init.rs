@@ -1,8 +1,10 @@
 //! The first step of every process: find out whether it is a child, and if so be one.
 //!
-//! A child is this program started again. It finds a *bootstrap socket* in the place of its standard input, and that socket's inode in its environment; nothing
-//! else is inherited, so what a child has open never depends on when its siblings were started. From the socket it receives, in one packet, everything else: its parent's
-//! pidfd, the shared-memory arena, the function, the argument and the descriptors in it. The packet was there before the process was.
+//! A child is this program started again. It finds a *bootstrap socket* in the place of its
+//! standard input, and that socket's inode in its environment; nothing else is inherited, so what a
+//! child has open never depends on when its siblings were started. From the socket it receives, in
+//! one packet, everything else: its parent's pidfd, the shared-memory arena, the function, the
+//! argument and the descriptors in it. The packet was there before the process was.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -89,10 +91,13 @@ pub(crate) fn is_initialised() -> bool {
     INITIALISED.load(Ordering::Acquire)
 }
 
-/// Must be the first statement of `main`: in a process that [`spawn`](crate::spawn()) started it runs the function and never returns.
+/// Must be the first statement of `main`: in a process that [`spawn`](crate::spawn()) started it
+/// runs the function and never returns.
 ///
-/// In the program itself it returns at once, and a second call does nothing. A program that never calls it cannot start processes: `spawn`
-/// says so with [`SpawnError::NotInitialised`](crate::SpawnError::NotInitialised), and starts none. What stands before it in `main` happens in every child again.
+/// In the program itself it returns at once, and a second call does nothing. A program that never
+/// calls it cannot start processes: `spawn` says so with
+/// [`SpawnError::NotInitialised`](crate::SpawnError::NotInitialised), and starts none. What stands
+/// before it in `main` happens in every child again.
 ///
 /// A child runs the function only if its parent runs the same build of this program and uses the
 /// same copy of this library; two copies in one program (of two versions, say) do not take each
@@ -100,7 +105,8 @@ pub(crate) fn is_initialised() -> bool {
 /// set-group-ID, capabilities of the file) it refuses to be a child, since its environment and its
 /// standard input are those of somebody with fewer rights, and ends the process with status 102.
 ///
-/// If this program was started with `SIGCHLD` ignored, that is undone, for it would lose its children's exit statuses.
+/// If this program was started with `SIGCHLD` ignored, that is undone, for it would lose its
+/// children's exit statuses.
 ///
 /// With tokio, do not put `#[tokio::main]` on the function that calls it: that attribute starts the
 /// runtime and its threads first, in every child too, and a function that blocks on a runtime of
@@ -248,7 +254,8 @@ fn run(theirs: &str) -> ! {
     };
     let mut code = code;
     if let Err(error) = wire::send(socket.as_fd(), &answer, None) {
-        // A parent that is gone, or has dropped its handle, needs no answer; one that waits learns why there is none.
+        // A parent that is gone, or has dropped its handle, needs no answer; one that waits learns
+        // why there is none.
         if error.kind() != io::ErrorKind::BrokenPipe {
             code = FAILED;
             let _ = wire::send(socket.as_fd(), &report(&Report::Result(error.to_string())), None);
@@ -258,7 +265,8 @@ fn run(theirs: &str) -> ! {
     exit(code)
 }
 
-/// The exit code after a panic (as in any Rust program), and after an argument or a result that could not travel.
+/// The exit code after a panic (as in any Rust program), and after an argument or a result that
+/// could not travel.
 const FAILED: i32 = 101;
 /// The exit code of a child that could not begin.
 const SETUP_FAILED: i32 = 102;
@@ -286,8 +294,9 @@ fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
     let mut next = || descriptors.next().ok_or_else(malformed);
 
     let parent = next()?;
-    // Two ways to die with the parent. The kernel's reaches a process that is stopped, but is lost when the process becomes another user's; and
-    // a parent that died before this line is not noticed. The watch sees to those.
+    // Two ways to die with the parent. The kernel's reaches a process that is stopped, but is lost
+    // when the process becomes another user's; and a parent that died before this line is not
+    // noticed. The watch sees to those.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     threads::start("parent-watch", Some(64 * 1024), move || die_with(&parent))?;
     crate::arena::inherit(next()?)?;
@@ -308,14 +317,15 @@ fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
 
 /// Ends this process as soon as its parent has ended, however it did.
 ///
-/// The descriptor was opened by the parent for itself, so it cannot mean another process with the same number; and if the parent is
-/// dead already, it is readable at once.
+/// The descriptor was opened by the parent for itself, so it cannot mean another process with the
+/// same number; and if the parent is dead already, it is readable at once.
 fn die_with(parent: &OwnedFd) {
     let _ = wire::poll_until(&mut [PollFd::new(parent, PollFlags::IN)], None);
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
-/// Puts the real standard input in its place, or nothing; output that leads nowhere goes nowhere without an error.
+/// Puts the real standard input in its place, or nothing; output that leads nowhere goes nowhere
+/// without an error.
 fn set_stdio(stdin: Option<OwnedFd>) -> io::Result<()> {
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(stdin.as_ref().unwrap_or(&null))?;

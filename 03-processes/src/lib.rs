@@ -1,4 +1,5 @@
-//! Multiprocessing for Rust: processes that run a function, queues and pipes between them, a pool, and a manager across machines.
+//! Multiprocessing for Rust: processes that run a function, queues and pipes between them, a pool,
+//! and a manager across machines.
 //!
 //! - A [process](Builder) runs one function of this program, and [`join`](Child::join) has its
 //!   result.

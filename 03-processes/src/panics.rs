@@ -31,7 +31,8 @@ thread_local! {
 /// Called with a panic that will end the process: where panics abort, nothing runs after the hook.
 static LAST_WORDS: OnceLock<fn(Panic)> = OnceLock::new();
 
-/// Makes every panic's place known to [`catch`], and goes on to the hook that was there (which prints the message).
+/// Makes every panic's place known to [`catch`], and goes on to the hook that was there (which
+/// prints the message).
 pub(crate) fn watch(last_words: fn(Panic)) {
     if LAST_WORDS.set(last_words).is_err() {
         return;
@@ -52,7 +53,8 @@ pub(crate) fn watch(last_words: fn(Panic)) {
 pub(crate) fn catch<T>(function: impl FnOnce() -> T) -> Result<T, Panic> {
     panic::catch_unwind(AssertUnwindSafe(function)).map_err(|payload| {
         let message = text(payload.as_ref());
-        // The payload's drop may panic, and so may the drop of that panic's payload, without end: the second payload is never dropped.
+        // The payload's drop may panic, and so may the drop of that panic's payload, without end:
+        // the second payload is never dropped.
         if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(second);
         }

@@ -1,8 +1,10 @@
 //! Pipes: two typed ends in any two processes, messages whole and in order.
 //!
-//! [`simplex`] goes one way, [`duplex`] both. Either end can be an argument or the result of a [process](crate::spawn()), or a message in another pipe; sent by value, it is
-//! there and no longer here. When the last copy of the other end is gone (closed, or its process ended, however it did), a receiver gets what was
-//! sent and then [`RecvError::Closed`], a sender [`SendError::Closed`] at once.
+//! [`simplex`] goes one way, [`duplex`] both. Either end can be an argument or the result of a
+//! [process](crate::spawn()), or a message in another pipe; sent by value, it is there and no
+//! longer here. When the last copy of the other end is gone (closed, or its process ended, however
+//! it did), a receiver gets what was sent and then [`RecvError::Closed`], a sender
+//! [`SendError::Closed`] at once.
 //!
 //! ```
 //! use processes::pipe::{self, Duplex, RecvError};
@@ -27,11 +29,14 @@
 //!
 //! # What a message may be
 //!
-//! Anything `serde` can encode, from nothing (`()` or an empty string) to what memory holds: messages of up to 32 KiB travel through the socket's buffer, what is beyond
-//! through an anonymous file in memory that goes along. A message arrives whole or not at all, also when its sender is killed in the middle. A
-//! sender waits while the other side has not received about 200 KiB (of small messages, some 270; of large ones, about six).
+//! Anything `serde` can encode, from nothing (`()` or an empty string) to what memory holds:
+//! messages of up to 32 KiB travel through the socket's buffer, what is beyond through an anonymous
+//! file in memory that goes along. A message arrives whole or not at all, also when its sender is
+//! killed in the middle. A sender waits while the other side has not received about 200 KiB (of
+//! small messages, some 270; of large ones, about six).
 //!
-//! Several threads or processes may send on copies of one end, or receive on them: each message goes to one receiver.
+//! Several threads or processes may send on copies of one end, or receive on them: each message
+//! goes to one receiver.
 //!
 //! Each descriptor in a message takes a place among the receiver's open files, and so does what is
 //! beyond 32 KiB, and memory to which there are handles in the message (together one each). When
@@ -152,7 +157,8 @@ macro_rules! sending {
                 send(&self.socket, message, None)
             }
 
-            /// Sends a message; waits while the pipe is full, but not longer than `timeout` ([`Duration::ZERO`] does not wait at all).
+            /// Sends a message; waits while the pipe is full, but not longer than `timeout`
+            /// ([`Duration::ZERO`] does not wait at all).
             ///
             /// # Errors
             ///
@@ -183,7 +189,8 @@ macro_rules! receiving {
                 recv(&self.socket, None)
             }
 
-            /// Receives the next message; waits for one, but not longer than `timeout` ([`Duration::ZERO`] does not wait at all).
+            /// Receives the next message; waits for one, but not longer than `timeout`
+            /// ([`Duration::ZERO`] does not wait at all).
             ///
             /// # Errors
             ///
@@ -204,7 +211,8 @@ receiving!(S, R => Duplex<S, R>, R);
 macro_rules! end {
     ($($generics:ident),* => $end:ident, $what:literal) => {
         impl<$($generics),*> $end<$($generics),*> {
-            /// A second handle of the same end. The other end sees this one closed when all its handles are.
+            /// A second handle of the same end. The other end sees this one closed when all its
+            /// handles are.
             ///
             /// # Errors
             ///
@@ -228,7 +236,8 @@ macro_rules! end {
             }
         }
 
-        /// As an argument or result of a process, or in a message of a pipe; anywhere else it is an error.
+        /// As an argument or result of a process, or in a message of a pipe; anywhere else it is an
+        /// error.
         impl<$($generics),*> Serialize for $end<$($generics),*> {
             fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
                 wire::serialize_descriptor(self.socket.as_fd(), serializer)
@@ -247,10 +256,12 @@ end!(T => Sender, "Sender");
 end!(T => Receiver, "Receiver");
 end!(S, R => Duplex, "Duplex");
 
-/// Waits until at least one of several is ready, and returns the positions of all that are; an empty list when `timeout` passed first (`None`: waits for ever).
+/// Waits until at least one of several is ready, and returns the positions of all that are; an
+/// empty list when `timeout` passed first (`None`: waits for ever).
 ///
-/// A receiving end is ready when a message can be received or the other end is gone; a [`Child`](crate::Child) when it has ended;
-/// any other descriptor when it is readable. A message seen here can still go to somebody else who receives on a copy of the same end.
+/// A receiving end is ready when a message can be received or the other end is gone; a
+/// [`Child`](crate::Child) when it has ended; any other descriptor when it is readable. A message
+/// seen here can still go to somebody else who receives on a copy of the same end.
 ///
 /// # Errors
 ///

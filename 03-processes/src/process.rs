@@ -28,7 +28,8 @@ use crate::remote::{Entry, Remote};
 use crate::sync::{self, deadline_after, lock};
 use crate::wire::{self, Packet};
 
-/// Starts a process that runs `function` with `argument`, under a default name. See [`Builder::spawn`].
+/// Starts a process that runs `function` with `argument`, under a default name. See
+/// [`Builder::spawn`].
 ///
 /// # Errors
 ///
@@ -53,8 +54,9 @@ where
 
 /// How a process is to be started.
 ///
-/// The function is a plain `fn` or a closure that captures nothing; one that captures does not compile, because the other process has
-/// none of this one's memory. What it needs goes in as its argument.
+/// The function is a plain `fn` or a closure that captures nothing; one that captures does not
+/// compile, because the other process has none of this one's memory. What it needs goes in as its
+/// argument.
 ///
 /// ```
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -125,9 +127,11 @@ impl<F> Builder<F> {
         self
     }
 
-    /// Starts the process: this program again, which gets as far as [`init`](crate::init()) and runs the function there.
+    /// Starts the process: this program again, which gets as far as [`init`](crate::init()) and
+    /// runs the function there.
     ///
-    /// Returns as soon as the process exists, before it has done anything; a large argument does not make it wait.
+    /// Returns as soon as the process exists, before it has done anything; a large argument does
+    /// not make it wait.
     ///
     /// # What the process inherits
     ///
@@ -368,8 +372,9 @@ where
 
 /// A process that was started, and the result it will have.
 ///
-/// Dropping it leaves the process running; it is reaped when it ends, so no zombie stays. As a descriptor ([`AsFd`]) it is the process's pidfd: readable once the process
-/// has ended, so it can be waited for together with others, by [`pipe::wait`](crate::pipe::wait) or by `poll`.
+/// Dropping it leaves the process running; it is reaped when it ends, so no zombie stays. As a
+/// descriptor ([`AsFd`]) it is the process's pidfd: readable once the process has ended, so it can
+/// be waited for together with others, by [`pipe::wait`](crate::pipe::wait) or by `poll`.
 pub struct Child<T> {
     started: Arc<Started>,
     answer: Mutex<Answer>,
@@ -386,22 +391,26 @@ enum Answer {
 }
 
 impl<T: DeserializeOwned> Child<T> {
-    /// Waits until the process has ended, and returns the function's result. May be called again, from any thread, with the same outcome.
+    /// Waits until the process has ended, and returns the function's result. May be called again,
+    /// from any thread, with the same outcome.
     ///
     /// What the process wrote to its standard output is written when this returns.
     ///
     /// # Errors
     ///
-    /// [`JoinError`]: it panicked, exited or was killed before the function returned, or the result could not travel.
+    /// [`JoinError`]: it panicked, exited or was killed before the function returned, or the result
+    /// could not travel.
     pub fn join(&self) -> Result<T, JoinError> {
         self.join_until(None)
     }
 
-    /// Waits like [`join`](Self::join), but not longer than `timeout`; [`Duration::ZERO`] does not wait at all.
+    /// Waits like [`join`](Self::join), but not longer than `timeout`; [`Duration::ZERO`] does not
+    /// wait at all.
     ///
     /// # Errors
     ///
-    /// [`JoinError::TimedOut`] if it still runs then (it goes on running); else as [`join`](Self::join).
+    /// [`JoinError::TimedOut`] if it still runs then (it goes on running); else as
+    /// [`join`](Self::join).
     ///
     /// ```
     /// # use std::time::Duration;
@@ -474,7 +483,8 @@ fn received(socket: &OwnedFd, end: End) -> Result<Answer, JoinError> {
 }
 
 impl<T> Child<T> {
-    /// Its process id. Once it has ended, the system may give the number to another process; no method here is misled by that.
+    /// Its process id. Once it has ended, the system may give the number to another process; no
+    /// method here is misled by that.
     pub fn id(&self) -> u32 {
         self.started.id
     }
@@ -489,9 +499,11 @@ impl<T> Child<T> {
         self.started.end().is_none()
     }
 
-    /// How it ended: 0 after the function returned, 101 after a panic, the number it gave to [`std::process::exit`], or a signal.
+    /// How it ended: 0 after the function returned, 101 after a panic, the number it gave to
+    /// [`std::process::exit`], or a signal.
     ///
-    /// `None` while it runs, and also if the status was lost because this program ignores `SIGCHLD` or waits for any child itself.
+    /// `None` while it runs, and also if the status was lost because this program ignores `SIGCHLD`
+    /// or waits for any child itself.
     ///
     /// ```
     /// fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -597,7 +609,8 @@ impl fmt::Debug for ActiveChild {
     }
 }
 
-/// The living processes that this one started, the oldest first: those of pools too, and those whose [`Child`] was dropped.
+/// The living processes that this one started, the oldest first: those of pools too, and those
+/// whose [`Child`] was dropped.
 ///
 /// ```
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -621,7 +634,8 @@ pub struct Current {
     pub name: String,
     /// Its process id.
     pub id: u32,
-    /// The id of the process that started it; `None` in the main process, which this library did not start.
+    /// The id of the process that started it; `None` in the main process, which this library did
+    /// not start.
     pub parent_id: Option<u32>,
 }
 
@@ -651,11 +665,13 @@ pub fn current() -> Current {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// The program has not called [`init`](crate::init()), so a child could not find out that it is one.
+    /// The program has not called [`init`](crate::init()), so a child could not find out that it is
+    /// one.
     NotInitialised,
     /// The argument could not be encoded; the reason.
     Encode(String),
-    /// The function is in a shared library, not in the program's executable, and its address there cannot be told to another process.
+    /// The function is in a shared library, not in the program's executable, and its address there
+    /// cannot be told to another process.
     NotInExecutable,
     /// This program, started again, would not get as far as the function; the reason. It runs
     /// set-user-ID, for example, or was started through the dynamic loader.
@@ -723,13 +739,15 @@ pub enum JoinError {
         /// The signal's number: 9 is `SIGKILL`, 15 is `SIGTERM`, 11 is `SIGSEGV`.
         signal: i32,
     },
-    /// The function did not run: the argument could not be decoded, or the process could not set itself up; the reason.
+    /// The function did not run: the argument could not be decoded, or the process could not set
+    /// itself up; the reason.
     NotRun(String),
     /// The result could not be encoded; the reason.
     Encode(String),
     /// The result could not be decoded; the reason.
     Decode(String),
-    /// It ended without a result, and its exit status was taken by somebody else: this program ignores `SIGCHLD` or waits for any child.
+    /// It ended without a result, and its exit status was taken by somebody else: this program
+    /// ignores `SIGCHLD` or waits for any child.
     StatusLost,
     /// This process is a fork of the one that started it.
     Forked,

@@ -1,7 +1,8 @@
 //! A function's address as another process of the same program sees it.
 //!
-//! Two processes that run the same executable have its code at different addresses (the loader picks the place), but every function is
-//! equally far from the executable's beginning. So a function travels as that distance.
+//! Two processes that run the same executable have its code at different addresses (the loader
+//! picks the place), but every function is equally far from the executable's beginning. So a
+//! function travels as that distance.
 //!
 //! # Invariants
 //!
@@ -11,8 +12,9 @@
 //!   that its parent runs the same build of the same program and uses the same copy of this
 //!   library. So adding the distance gives the address of the same function again, of the type
 //!   `fn(&mut C)` it was made from.
-//! - [`trampoline`] makes a value of the type `F` from nothing. It is reachable only through `Remote::new`, whose caller had a value of that type; and `F` is
-//!   `Copy` and of size zero, so one more value of it has no content that could be wrong and takes nothing from the first.
+//! - [`trampoline`] makes a value of the type `F` from nothing. It is reachable only through
+//!   `Remote::new`, whose caller had a value of that type; and `F` is `Copy` and of size zero, so
+//!   one more value of it has no content that could be wrong and takes nothing from the first.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
@@ -22,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::executable;
 
-/// What a process does with a function `F` when called: the part that knows the types of its argument and its result.
+/// What a process does with a function `F` when called: the part that knows the types of its
+/// argument and its result.
 pub(crate) trait Entry<F, C> {
     /// Runs the function; everything it needs and gives is in `call`.
     fn run(function: F, call: &mut C);
@@ -50,7 +53,8 @@ impl<C> Copy for Remote<C> {}
 pub(crate) struct NotInExecutable;
 
 impl<C> Remote<C> {
-    /// The entry `E` of a function. A function of a type with a size (a closure that captures, a function pointer) does not compile.
+    /// The entry `E` of a function. A function of a type with a size (a closure that captures, a
+    /// function pointer) does not compile.
     ///
     /// # Errors
     ///
@@ -81,7 +85,8 @@ impl<C> Remote<C> {
         let address = distance.and_then(|distance| executable::this().code_at(distance));
         let address =
             std::ptr::with_exposed_provenance::<u8>(address.expect("a function of this program"));
-        // SAFETY: by the module's first invariant this is the address of a `fn(&mut C)` in this process, and it is not null.
+        // SAFETY: by the module's first invariant this is the address of a `fn(&mut C)` in this
+        // process, and it is not null.
         let function = unsafe { std::mem::transmute::<*const u8, fn(&mut C)>(address) };
         function(call);
     }
@@ -90,7 +95,8 @@ impl<C> Remote<C> {
 /// Makes the function from nothing, and calls its entry.
 fn trampoline<F: Copy + 'static, E: Entry<F, C>, C>(call: &mut C) {
     const { assert!(size_of::<F>() == 0) }
-    // SAFETY: a read of zero bytes from a well-aligned pointer that is not null is valid; a value of `F` exists by the module's second invariant.
+    // SAFETY: a read of zero bytes from a well-aligned pointer that is not null is valid; a value
+    // of `F` exists by the module's second invariant.
     let function = unsafe { NonNull::<F>::dangling().read() };
     E::run(function, call);
 }

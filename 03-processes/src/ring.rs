@@ -1,20 +1,22 @@
 //! A byte ring between one writer and one reader: the fastest way from one process to another.
 //!
-//! Messages of any size pass, larger ones than the ring in pieces. No lock, no system call while both are busy; a side
-//! that has nothing to do looks for a moment, then sleeps.
+//! Messages of any size pass, larger ones than the ring in pieces. No lock, no system call while
+//! both are busy; a side that has nothing to do looks for a moment, then sleeps.
 //!
-//! The protocol: `tail` counts the bytes ever written and only the writer stores it; `head` counts the bytes ever read and only the
-//! reader stores it. The writer writes bytes between `tail` and `head + capacity`, then stores the new `tail` (release); the
-//! reader loads `tail` (acquire), reads the bytes between `head` and `tail`, then stores the new `head` (release), which the
-//! writer loads (acquire) before it writes there again. So no byte is read before it is written, nor written before it is read.
-//! Each side keeps the other's counter as it last saw it, and looks again only when that does not suffice, so
-//! the cache lines change hands seldom.
+//! The protocol: `tail` counts the bytes ever written and only the writer stores it; `head` counts
+//! the bytes ever read and only the reader stores it. The writer writes bytes between `tail` and
+//! `head + capacity`, then stores the new `tail` (release); the reader loads `tail` (acquire),
+//! reads the bytes between `head` and `tail`, then stores the new `head` (release), which the
+//! writer loads (acquire) before it writes there again. So no byte is read before it is written,
+//! nor written before it is read. Each side keeps the other's counter as it last saw it, and looks
+//! again only when that does not suffice, so the cache lines change hands seldom.
 //!
-//! A side killed at any instruction leaves a counter at its old or new value. What it leaves of a message cut
-//! off half-way is for the other side to drop: when a writer is dead, [`Closer::close`] the ring and read what is whole.
+//! A side killed at any instruction leaves a counter at its old or new value. What it leaves of a
+//! message cut off half-way is for the other side to drop: when a writer is dead, [`Closer::close`]
+//! the ring and read what is whole.
 //!
-//! Source of the scheme: L. Lamport, "Proving the Correctness of Multiprocess Programs" (1977); the cached counters: J. Giacomoni et
-//! al., "FastForward for Efficient Pipeline Parallelism" (2008).
+//! Source of the scheme: L. Lamport, "Proving the Correctness of Multiprocess Programs" (1977); the
+//! cached counters: J. Giacomoni et al., "FastForward for Efficient Pipeline Parallelism" (2008).
 
 use std::fmt;
 use std::io;
@@ -70,8 +72,8 @@ impl std::error::Error for RingError {}
 
 /// A bell that several rings share: one sleeper waits for all of them.
 ///
-/// A dispatcher takes a [`ticket`](Doorbell::ticket), looks at every ring, and if there is nothing to do
-/// [`wait`](Doorbell::wait)s with the ticket: whatever rang since then ends the wait at once.
+/// A dispatcher takes a [`ticket`](Doorbell::ticket), looks at every ring, and if there is nothing
+/// to do [`wait`](Doorbell::wait)s with the ticket: whatever rang since then ends the wait at once.
 ///
 /// ```
 /// use processes::ring::{self, Doorbell};
@@ -116,14 +118,16 @@ impl Doorbell {
         self.memory.get(0)
     }
 
-    /// Announces that the caller may wait; to be followed by a look at whatever the bell stands for.
+    /// Announces that the caller may wait; to be followed by a look at whatever the bell stands
+    /// for.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
         self.bell().ticket()
     }
 
-    /// Sleeps until the bell rings, unless it has since `ticket` was taken, or until `deadline` (`None`: for ever).
-    /// May return for no reason: look, and wait again with a new ticket. Returns at once in a fork of the process that has the bell.
+    /// Sleeps until the bell rings, unless it has since `ticket` was taken, or until `deadline`
+    /// (`None`: for ever). May return for no reason: look, and wait again with a new ticket.
+    /// Returns at once in a fork of the process that has the bell.
     pub fn wait(&self, ticket: Ticket, deadline: Option<Instant>) {
         if !fork::is_fork() {
             self.bell().wait(ticket, deadline);
@@ -197,8 +201,8 @@ impl Shared {
     }
 }
 
-/// Makes a ring of at least `capacity` bytes (rounded up to a power of two, 4096 at the least): the end that
-/// sends and the end that receives. Either can be sent to another process.
+/// Makes a ring of at least `capacity` bytes (rounded up to a power of two, 4096 at the least): the
+/// end that sends and the end that receives. Either can be sent to another process.
 ///
 /// ```
 /// use processes::ring;
@@ -215,8 +219,8 @@ pub fn create(capacity: usize) -> io::Result<(Sender, Receiver)> {
     create_with(capacity, None, None)
 }
 
-/// As [`create`], with bells of the caller's: `data` is rung when something was written, `space` when something was
-/// read, instead of the ring's own.
+/// As [`create`], with bells of the caller's: `data` is rung when something was written, `space`
+/// when something was read, instead of the ring's own.
 ///
 /// # Errors
 ///
@@ -256,8 +260,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`RingError::Closed`]; [`RingError::TimedOut`], after which a part may be written: call again with the same
-    /// message, or close the ring.
+    /// [`RingError::Closed`]; [`RingError::TimedOut`], after which a part may be written: call
+    /// again with the same message, or close the ring.
     pub fn send(&mut self, message: &[u8], deadline: Option<Instant>) -> Result<(), RingError> {
         loop {
             if self.try_send(message)? {
@@ -281,14 +285,15 @@ impl Sender {
         futex::spin_until(futex::spins(), futex::SOON, || self.room() > 0)
     }
 
-    /// How many bytes can be written now. A message takes its length, rounded up to a multiple of 8, and 8 more.
+    /// How many bytes can be written now. A message takes its length, rounded up to a multiple of
+    /// 8, and 8 more.
     pub fn room(&mut self) -> usize {
         self.head_seen = self.shared.header().head.load(Ordering::Acquire);
         self.shared.capacity - (self.tail - self.head_seen) as usize
     }
 
-    /// Writes as much of `message` as there is room for; true when that was the rest of it. When false, call again with the
-    /// *same* message before sending another.
+    /// Writes as much of `message` as there is room for; true when that was the rest of it. When
+    /// false, call again with the *same* message before sending another.
     ///
     /// # Errors
     ///
@@ -376,12 +381,14 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// [`RingError::Closed`] when the ring is closed and all that was sent whole has been received; [`RingError::TimedOut`].
+    /// [`RingError::Closed`] when the ring is closed and all that was sent whole has been received;
+    /// [`RingError::TimedOut`].
     pub fn recv(&mut self, deadline: Option<Instant>) -> Result<&[u8], RingError> {
         self.recv_spinning(futex::spins(), deadline)
     }
 
-    /// As [`recv`](Self::recv), looking for `spins` pauses before it sleeps: few, where somebody else needs the core to get the next message ready.
+    /// As [`recv`](Self::recv), looking for `spins` pauses before it sleeps: few, where somebody
+    /// else needs the core to get the next message ready.
     pub(crate) fn recv_spinning(
         &mut self,
         spins: u32,
@@ -416,7 +423,8 @@ impl Receiver {
         Ok(if self.advance()? { Some(&self.message) } else { None })
     }
 
-    /// Whether anything has been written that is not yet received: the beginning of a message at least.
+    /// Whether anything has been written that is not yet received: the beginning of a message at
+    /// least.
     #[must_use]
     pub fn has_bytes(&self) -> bool {
         self.shared.header().tail.load(Ordering::Acquire) != self.head
@@ -436,7 +444,8 @@ impl Receiver {
         loop {
             let mut bytes = (self.tail_seen - self.head) as usize;
             if bytes == 0 {
-                // Closed is looked at first: what was written before is then seen by the second look.
+                // Closed is looked at first: what was written before is then seen by the second
+                // look.
                 let closed = self.shared.is_closed();
                 self.tail_seen = self.shared.header().tail.load(Ordering::Acquire);
                 bytes = (self.tail_seen - self.head) as usize;
@@ -493,7 +502,8 @@ impl Receiver {
     }
 }
 
-/// Closes a ring from outside, from any thread: when the process at its other end has died, for instance.
+/// Closes a ring from outside, from any thread: when the process at its other end has died, for
+/// instance.
 #[derive(Debug, Clone)]
 pub struct Closer(Shared);
 

@@ -1,12 +1,14 @@
 //! Packets between two processes: bytes and file descriptors, whole or not at all.
 //!
-//! A packet is one message on a `SOCK_SEQPACKET` socket, so the kernel delivers all of it or none: a sender killed half-way
-//! leaves no torn packet behind, and several senders may share one socket. The first [`INLINE`] bytes travel in the message itself; what is
-//! beyond them travels in a `memfd` whose descriptor goes along (`SCM_RIGHTS`). So even the largest packet is one system call that fits
-//! the socket's buffer, and a sender never has to wait in the middle of one.
+//! A packet is one message on a `SOCK_SEQPACKET` socket, so the kernel delivers all of it or none:
+//! a sender killed half-way leaves no torn packet behind, and several senders may share one socket.
+//! The first [`INLINE`] bytes travel in the message itself; what is beyond them travels in a
+//! `memfd` whose descriptor goes along (`SCM_RIGHTS`). So even the largest packet is one system
+//! call that fits the socket's buffer, and a sender never has to wait in the middle of one.
 //!
-//! Values are encoded with `postcard`. A value that stands for a descriptor (an end of a pipe) puts the descriptor on a list of this thread
-//! while it is being encoded, and encodes its index; decoding goes the other way.
+//! Values are encoded with `postcard`. A value that stands for a descriptor (an end of a pipe) puts
+//! the descriptor on a list of this thread while it is being encoded, and encodes its index;
+//! decoding goes the other way.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -31,7 +33,8 @@ use crate::{codec, limits};
 
 /// Bytes of a packet that travel in the message itself.
 ///
-/// Large enough that a large packet weighs in the socket's buffer (about six of them fill it), so that senders of large values are held back too.
+/// Large enough that a large packet weighs in the socket's buffer (about six of them fill it), so
+/// that senders of large values are held back too.
 const INLINE: usize = 32 * 1024;
 
 /// Before a packet's bytes: how many there are, and above [`RIGHTS`] how many descriptors.
@@ -77,7 +80,8 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((above_stdio(a)?, above_stdio(b)?))
 }
 
-/// Moves a descriptor out of the way of the standard streams, should the process have closed one of them.
+/// Moves a descriptor out of the way of the standard streams, should the process have closed one of
+/// them.
 pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     if fd.as_raw_fd() > 2 { Ok(fd) } else { Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?) }
@@ -85,7 +89,8 @@ pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
 
 pub(crate) use crate::sync::Deadline;
 
-/// Waits until one of the descriptors has one of its events, and says how many have: 0 when the deadline passed first.
+/// Waits until one of the descriptors has one of its events, and says how many have: 0 when the
+/// deadline passed first.
 pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<usize> {
     loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -99,7 +104,8 @@ pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Resu
     }
 }
 
-/// Sends one packet. Waits for room until the deadline, then fails with `TimedOut`; nothing has been sent then.
+/// Sends one packet. Waits for room until the deadline, then fails with `TimedOut`; nothing has
+/// been sent then.
 ///
 /// # Errors
 ///
@@ -269,7 +275,8 @@ thread_local! {
     static COMPLAINT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// An error when this thread is past its end, and what it kept for this module is gone: in an exit handler, or while the values of the thread are dropped.
+/// An error when this thread is past its end, and what it kept for this module is gone: in an exit
+/// handler, or while the values of the thread are dropped.
 pub(crate) fn check_thread() -> Result<(), &'static str> {
     let are_there = LANDING.try_with(|_| ()).is_ok()
         && OUTGOING.try_with(|_| ()).is_ok()
@@ -282,10 +289,12 @@ pub(crate) fn check_thread() -> Result<(), &'static str> {
 ///
 /// # Errors
 ///
-/// The reason as text: the value's own `Serialize` refused, or it has more than [`MAX_DESCRIPTORS`] descriptors.
+/// The reason as text: the value's own `Serialize` refused, or it has more than [`MAX_DESCRIPTORS`]
+/// descriptors.
 pub(crate) fn encode<T: Serialize + ?Sized>(prefix: Vec<u8>, value: &T) -> Result<Packet, String> {
     check_thread()?;
-    // An encoding inside an encoding (a `Serialize` that itself sends) gets a list of its own, and the outer one its own back.
+    // An encoding inside an encoding (a `Serialize` that itself sends) gets a list of its own, and
+    // the outer one its own back.
     struct Restore(Option<Vec<OwnedFd>>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -328,7 +337,8 @@ pub(crate) fn decode<T: DeserializeOwned>(
     codec::decode(bytes).map_err(explain)
 }
 
-/// Encodes a value without descriptors onto the end of a vector; after an error the vector holds a part of it.
+/// Encodes a value without descriptors onto the end of a vector; after an error the vector holds a
+/// part of it.
 #[inline]
 pub(crate) fn append<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<(), String> {
     let at = bytes.len();
@@ -337,8 +347,9 @@ pub(crate) fn append<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> R
     encoded.map(drop)
 }
 
-/// Encodes a value without descriptors into a vector from position `at` on, over what is there, and gives the position after it. The vector
-/// grows as it has to, and keeps its length when less is needed: for many small values, which are faster encoded without a length to keep up.
+/// Encodes a value without descriptors into a vector from position `at` on, over what is there, and
+/// gives the position after it. The vector grows as it has to, and keeps its length when less is
+/// needed: for many small values, which are faster encoded without a length to keep up.
 #[inline]
 pub(crate) fn encode_at<T: Serialize + ?Sized>(
     value: &T,
@@ -374,8 +385,8 @@ impl Over<'_> {
     }
 }
 
-/// Lengthens the vector to `needed` bytes or more: to all that is allocated, which grows by doubling. (Given the vector alone, it leaves the
-/// position in a register.)
+/// Lengthens the vector to `needed` bytes or more: to all that is allocated, which grows by
+/// doubling. (Given the vector alone, it leaves the position in a register.)
 #[cold]
 fn lengthen(bytes: &mut Vec<u8>, needed: usize) {
     bytes.reserve(needed - bytes.len());
@@ -403,8 +414,9 @@ impl postcard::ser_flavors::Flavor for Over<'_> {
     // Out of line, the bytes would go through memory, and their count be looked at again.
     #[inline(always)]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        // A number comes as a few bytes, each written a moment ago. To read them back as one word would stall, and a loop over them
-        // takes longer than all the rest: so they are put together in a register, by their count.
+        // A number comes as a few bytes, each written a moment ago. To read them back as one word
+        // would stall, and a loop over them takes longer than all the rest: so they are put
+        // together in a register, by their count.
         let word = match *bytes {
             [a] => word([a, 0, 0, 0, 0]),
             [a, b] => word([a, b, 0, 0, 0]),

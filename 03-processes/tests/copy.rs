@@ -313,7 +313,8 @@ fn a_device_node() {
     assert!(scratch.at("open/nobody/file").exists() && !scratch.at("open/nobody/null").exists());
 }
 
-/// Copies as a user who may do nothing, into the folder `open`: whether all was copied, and what was not.
+/// Copies as a user who may do nothing, into the folder `open`: whether all was copied, and what
+/// was not.
 fn as_nobody(scratch: &Scratch, from: &Path, name: &str) -> (bool, String) {
     let open = scratch.folder("open");
     fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();

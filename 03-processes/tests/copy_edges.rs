@@ -1,4 +1,5 @@
-//! The copier where something is in the way: names that are taken, links that lead elsewhere, lists that are inherited, limits, other runs.
+//! The copier where something is in the way: names that are taken, links that lead elsewhere, lists
+//! that are inherited, limits, other runs.
 #![allow(unsafe_code, reason = "a lease is taken by a call that `nix` has no safe form of")]
 #[macro_use]
 mod common;
@@ -278,7 +279,8 @@ fn more_links_than_bits() {
     }
 }
 
-/// Between listing and linking a name is given to another file, which may well get the number of one that is gone.
+/// Between listing and linking a name is given to another file, which may well get the number of
+/// one that is gone.
 fn a_name_that_becomes_another_file() {
     for model in MODELS {
         let scratch = Scratch::new();
@@ -858,7 +860,8 @@ fn mask_all() {
     copy_and_exit()
 }
 
-/// A directory that its owner may not write to, half-way when it was interrupted, or with something missing later.
+/// A directory that its owner may not write to, half-way when it was interrupted, or with something
+/// missing later.
 fn a_closed_directory_is_completed() {
     let scratch = Scratch::new();
     (0..20).for_each(|n| drop(scratch.file(&format!("from/closed/inner/{n}"), n.to_string())));

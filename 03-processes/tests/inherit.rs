@@ -176,7 +176,8 @@ fn a_program_that_waits_for_signals_gets_them_all() {
 }
 
 fn wait_for_signals() {
-    // First the library's threads, and then the signals: a thread started later would have them blocked anyway.
+    // First the library's threads, and then the signals: a thread started later would have them
+    // blocked anyway.
     let pool = Pool::builder().workers(2).build().unwrap();
     let manager = Manager::builder(b"key").queue("tasks", None).start().unwrap();
     let queue = Queue::<u32>::unbounded().unwrap();
@@ -532,7 +533,8 @@ fn give_up_root() {
     assert_eq!(spawn(ids, ()).unwrap().join(), Ok([NOBODY; 4]));
     let without = Pool::builder().workers(1).build().unwrap();
     assert_eq!(without.apply(ids, ()), Ok([NOBODY; 4]));
-    // What was started before is root's, and cannot be killed any more: it ends with its ring of tasks.
+    // What was started before is root's, and cannot be killed any more: it ends with its ring of
+    // tasks.
     assert_eq!(pool.apply(ids, ()), Ok([0; 4]));
     pool.join();
     let queue = Queue::unbounded().unwrap();

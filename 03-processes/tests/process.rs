@@ -646,7 +646,8 @@ fn functions_of_every_kind() {
     assert_eq!(spawn(Some, 1).unwrap().join(), Ok(Some(1)));
 }
 
-/// A child's environment tells of its socket; a program it starts by other means has another standard input, and is no child.
+/// A child's environment tells of its socket; a program it starts by other means has another
+/// standard input, and is no child.
 fn a_mark_inherited_by_another_program_is_ignored() {
     let start = |()| {
         assert!(std::env::vars().any(|(name, _)| name.contains("PROCESSES_BOOTSTRAP")));

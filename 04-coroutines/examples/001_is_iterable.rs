@@ -1,8 +1,10 @@
 //! 001 · 可迭代对象 · Who is iterable: two traits, and the compiler knows the answer.
 //!
-//! Python: `isinstance(x, Iterable)` and `isinstance(x, Iterator)`, asked of an object while the program runs.
-//! Rust: `IntoIterator` can be looped over, `Iterator` is what does the looping and remembers where it is. Both are facts
-//! about a type, settled before the program runs. A string is not iterable: one has to say what of it, `chars`, `bytes` or `lines`.
+//! Python: `isinstance(x, Iterable)` and `isinstance(x, Iterator)`, asked of an object while the
+//! program runs.
+//! Rust: `IntoIterator` can be looped over, `Iterator` is what does the looping and remembers where
+//! it is. Both are facts about a type, settled before the program runs. A string is not iterable:
+//! one has to say what of it, `chars`, `bytes` or `lines`.
 //!
 //! Run: `cargo run --example 001_is_iterable`
 //! Notes: `notes/en/04-coroutines.md#iterable` · `notes/zh-CN/04-coroutines.md#iterable`
@@ -23,8 +25,9 @@ use std::{collections::HashMap, marker::PhantomData, ops::Range, str, vec};
 use util::measure::Table;
 
 // ANCHOR: ask
-/// A question about the type `T`. The constants of the two `impl Ask` are only there if `T` has the trait; where they are not, the
-/// ones of `No` are found, since a type's own constants come before a trait's.
+/// A question about the type `T`. The constants of the two `impl Ask` are only there if `T` has the
+/// trait; where they are not, the ones of `No` are found, since a type's own constants come before
+/// a trait's.
 struct Ask<T>(PhantomData<T>);
 
 trait No {

@@ -1,8 +1,8 @@
 //! 005 · 自己的列表 · A list of one's own: three ways to loop over it, and the loop written out.
 //!
 //! Python: `MyList.__iter__` returns a `MyIterator` that has the list and a position.
-//! Rust: the same two types. And since a loop may look at the items, change them or take them, there are three `IntoIterator`: for `&MyList`,
-//! `&mut MyList` and `MyList`.
+//! Rust: the same two types. And since a loop may look at the items, change them or take them,
+//! there are three `IntoIterator`: for `&MyList`, `&mut MyList` and `MyList`.
 //!
 //! Run: `cargo run --example 005_my_list`
 //! Notes: `notes/en/04-coroutines.md#iterators` · `notes/zh-CN/04-coroutines.md#iterators`

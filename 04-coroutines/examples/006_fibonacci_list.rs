@@ -1,8 +1,8 @@
 //! 006 · 斐波那契列表 · Fibonacci in a list: all numbers are held, though one is looked at.
 //!
 //! Python: a list of 10,000 numbers, filled first and looped over then.
-//! Rust: the same, and the heap is asked what that takes. The last number has 2,090 digits, so they are big integers: what grows is
-//! not only how many there are, but each of them.
+//! Rust: the same, and the heap is asked what that takes. The last number has 2,090 digits, so they
+//! are big integers: what grows is not only how many there are, but each of them.
 //!
 //! Run: `cargo run --example 006_fibonacci_list`
 //! Notes: `notes/en/04-coroutines.md#lazy` · `notes/zh-CN/04-coroutines.md#lazy`

@@ -1,8 +1,9 @@
 //! 007 · 斐波那契迭代器 · Fibonacci by an iterator: it keeps how to get the next number, not the numbers.
 //!
 //! Python: `__next__` makes the next number from two that the object keeps.
-//! Rust: the same: two numbers and an addition. The heap holds three at the most, however long the loop; each number that was looked at is
-//! given back. It is still made: 10,000 allocations, one a number.
+//! Rust: the same: two numbers and an addition. The heap holds three at the most, however long the
+//! loop; each number that was looked at is given back. It is still made: 10,000 allocations, one a
+//! number.
 //!
 //! Run: `cargo run --example 007_fibonacci_iterator`
 //! Notes: `notes/en/04-coroutines.md#lazy` · `notes/zh-CN/04-coroutines.md#lazy`

@@ -1,8 +1,9 @@
 //! 008 · 收集 · Collect: what consumes an iterator besides a loop, and into what.
 //!
-//! Python: `list(it)`, `tuple(it)`, `dict(it)`, `"".join(it)`: each knows how to consume an iterator.
-//! Rust: one `collect`; the type that is wanted says what comes of it, and any type can be one (`FromIterator`). Into a `Result` it stops at the
-//! first error, and the rest is not even made.
+//! Python: `list(it)`, `tuple(it)`, `dict(it)`, `"".join(it)`: each knows how to consume an
+//! iterator.
+//! Rust: one `collect`; the type that is wanted says what comes of it, and any type can be one
+//! (`FromIterator`). Into a `Result` it stops at the first error, and the rest is not even made.
 //!
 //! Run: `cargo run --example 008_collect`
 //! Notes: `notes/en/04-coroutines.md#lazy` · `notes/zh-CN/04-coroutines.md#lazy`

@@ -1,8 +1,10 @@
 //! 009 · 生成器的步骤 · A generator's steps: where it stops and where it goes on, three ways.
 //!
-//! Python: a function with `yield` is a generator: each `next` runs it up to the next `yield`, and the prints 1 to 4 show where.
-//! Rust: the same steps by a state machine written by hand, by a coroutine with a stack of its own, and by the state machine that
-//! the compiler makes of an `async` block. One day a `gen` block will do it in the language itself; it is not stable yet.
+//! Python: a function with `yield` is a generator: each `next` runs it up to the next `yield`, and
+//! the prints 1 to 4 show where.
+//! Rust: the same steps by a state machine written by hand, by a coroutine with a stack of its own,
+//! and by the state machine that the compiler makes of an `async` block. One day a `gen` block will
+//! do it in the language itself; it is not stable yet.
 //!
 //! Run: `cargo run --example 009_generator_steps`
 //! Notes: `notes/en/04-coroutines.md#generators` · `notes/zh-CN/04-coroutines.md#generators`

@@ -1,8 +1,8 @@
 //! 010 · 用 for 驱动生成器 · For drives it: the loop resumes the generator until it returns.
 //!
 //! Python: `for` calls `next` until the generator ends.
-//! Rust: the same, since a generator that is sent nothing is an `Iterator`: so all of its methods work too, and a loop that is left early
-//! drops the generator where it stands, with what it holds.
+//! Rust: the same, since a generator that is sent nothing is an `Iterator`: so all of its methods
+//! work too, and a loop that is left early drops the generator where it stands, with what it holds.
 //!
 //! Run: `cargo run --example 010_generator_for`
 //! Notes: `notes/en/04-coroutines.md#generators` · `notes/zh-CN/04-coroutines.md#generators`

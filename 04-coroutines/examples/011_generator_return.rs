@@ -1,8 +1,9 @@
 //! 011 · 生成器的返回值 · What it returns: yielding has one type, returning has another.
 //!
-//! Python: the return value travels in the exception `StopIteration`, which `for` swallows; one has to call `next` by hand and catch it.
-//! Rust: each `resume` gives either `Yielded` or `Returned`, and the compiler makes sure that both are looked at. To resume it after that
-//! is an error, not a surprise.
+//! Python: the return value travels in the exception `StopIteration`, which `for` swallows; one has
+//! to call `next` by hand and catch it.
+//! Rust: each `resume` gives either `Yielded` or `Returned`, and the compiler makes sure that both
+//! are looked at. To resume it after that is an error, not a surprise.
 //!
 //! Run: `cargo run --example 011_generator_return`
 //! Notes: `notes/en/04-coroutines.md#generators` · `notes/zh-CN/04-coroutines.md#generators`

@@ -1,8 +1,9 @@
 //! 012 · 用 yield 实现多任务 · Multitasking by yielding: generators that take turns, and a scheduler for any number of them.
 //!
 //! Python: two functions with `yield`; an endless loop calls `next` on one, then on the other.
-//! Rust: the same. A scheduler is a queue: take the first, let it run to its next yield, put it at the end. No kernel is asked,
-//! and nobody is interrupted: a task that does not yield keeps all others waiting.
+//! Rust: the same. A scheduler is a queue: take the first, let it run to its next yield, put it at
+//! the end. No kernel is asked, and nobody is interrupted: a task that does not yield keeps all
+//! others waiting.
 //!
 //! Run: `cargo run --example 012_yield_multitask` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/04-coroutines.md#round-robin` · `notes/zh-CN/04-coroutines.md#round-robin`

@@ -1,8 +1,10 @@
 //! 013 · 手动切换 greenlet · greenlet: two stacks, switched by hand, also from inside a nested call.
 //!
-//! Python: the package greenlet: `gr2.switch()` leaves this function where it is and goes on in the other one.
-//! Rust: the same on `corosensei`'s stacks. One coroutine walks a tree by a plain recursive function, which switches away in the middle of its
-//! recursion; the whole stack stays as it is. An `async` function would have to be awaited, and boxed, at every level.
+//! Python: the package greenlet: `gr2.switch()` leaves this function where it is and goes on in the
+//! other one.
+//! Rust: the same on `corosensei`'s stacks. One coroutine walks a tree by a plain recursive
+//! function, which switches away in the middle of its recursion; the whole stack stays as it is. An
+//! `async` function would have to be awaited, and boxed, at every level.
 //!
 //! Run: `cargo run --example 013_greenlet` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/04-coroutines.md#greenlet` · `notes/zh-CN/04-coroutines.md#greenlet`
@@ -74,7 +76,8 @@ fn main() -> util::Result<()> {
 }
 
 // ANCHOR: walk
-/// A tree of numbers, from left to right: `middle`, with trees of half the size on both sides. It knows nothing of coroutines.
+/// A tree of numbers, from left to right: `middle`, with trees of half the size on both sides. It
+/// knows nothing of coroutines.
 fn walk(middle: u32, half: u32, depth: u32, visit: &dyn Fn(u32, u32)) {
     if half > 0 {
         walk(middle - half, half / 2, depth + 1, visit);

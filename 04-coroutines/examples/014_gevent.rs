@@ -1,8 +1,9 @@
 //! 014 · 自动切换 gevent · gevent: tasks that switch by themselves: whoever waits lets the others run, on one thread.
 //!
-//! Python: the package gevent: `gevent.sleep` is a switch to whoever is ready; with its monkey patch, so is `time.sleep`.
-//! Rust: an async runtime on one thread. Every place where a task may be left is marked by `.await`; a call without it blocks all of them, and
-//! nothing can be patched.
+//! Python: the package gevent: `gevent.sleep` is a switch to whoever is ready; with its monkey
+//! patch, so is `time.sleep`.
+//! Rust: an async runtime on one thread. Every place where a task may be left is marked by
+//! `.await`; a call without it blocks all of them, and nothing can be patched.
 //!
 //! Run: `cargo run --example 014_gevent` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/04-coroutines.md#gevent` · `notes/zh-CN/04-coroutines.md#gevent`

@@ -1,8 +1,10 @@
 //! 11.001 · 可迭代与迭代器 · Iterable against iterator: the list has the items, the iterator a place among them.
 //!
-//! Python: `dir(list)` shows `__iter__`, `dir(iter(list))` shows `__next__` too; past the end comes `StopIteration`, every time.
-//! Rust: an iterator over a list is two addresses: the next item, and the end. After the end `next` gives `None`; most iterators do so for ever
-//! (*fused*), but the trait does not promise it: one that may wake up again is made quiet by `fuse`.
+//! Python: `dir(list)` shows `__iter__`, `dir(iter(list))` shows `__next__` too; past the end comes
+//! `StopIteration`, every time.
+//! Rust: an iterator over a list is two addresses: the next item, and the end. After the end `next`
+//! gives `None`; most iterators do so for ever (*fused*), but the trait does not promise it: one
+//! that may wake up again is made quiet by `fuse`.
 //!
 //! Run: `cargo run --example 11_001_iterable_vs_iterator`
 //! Notes: `notes/en/04-coroutines.md#iterators` · `notes/zh-CN/04-coroutines.md#iterators`
@@ -21,7 +23,8 @@
 
 use std::mem::size_of_val;
 
-/// Says `None` every second time, and goes on after it. It is allowed, and `for` stops at the first `None`.
+/// Says `None` every second time, and goes on after it. It is allowed, and `for` stops at the first
+/// `None`.
 struct EverySecond(u32);
 
 impl Iterator for EverySecond {

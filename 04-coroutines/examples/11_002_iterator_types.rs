@@ -1,8 +1,10 @@
 //! 11.002 · 迭代器的类型 · The type of an iterator: three ways to return one.
 //!
 //! Python: `isinstance(x, Iterator)` looks for two methods; what class it is matters to nobody.
-//! Rust: every iterator has a type of its own, and every adapter makes a new one. A function names it, or says `impl Iterator` ("one type, which I do not
-//! name"), or `Box<dyn Iterator>` ("one of several, decided while it runs"). The last costs an allocation and a call by pointer for each item.
+//! Rust: every iterator has a type of its own, and every adapter makes a new one. A function names
+//! it, or says `impl Iterator` ("one type, which I do not name"), or `Box<dyn Iterator>` ("one of
+//! several, decided while it runs"). The last costs an allocation and a call by pointer for each
+//! item.
 //!
 //! Run: `cargo run --example 11_002_iterator_types`
 //! Notes: `notes/en/04-coroutines.md#iterators` · `notes/zh-CN/04-coroutines.md#iterators`
@@ -26,7 +28,8 @@ fn named() -> StepBy<Range<u32>> {
     (2..8).step_by(2)
 }
 
-/// Not named: it may change without the caller's noticing. Closures have no name, so often it cannot be otherwise.
+/// Not named: it may change without the caller's noticing. Closures have no name, so often it
+/// cannot be otherwise.
 fn opaque() -> impl Iterator<Item = u32> {
     (1..).map(|n| n * 2).take_while(|n| *n < 8)
 }

@@ -1,7 +1,8 @@
 //! 11.003.1 · 生成器：next · Resumed with nothing: `yield` has a value, and nobody sends one.
 //!
 //! Python: `res = yield 4`: with `next`, `res` is `None`, and only running it tells.
-//! Rust: what a generator is resumed with is a type. Here it is `()`, so what the `await` gives is `()`: there is nothing to forget to look at.
+//! Rust: what a generator is resumed with is a type. Here it is `()`, so what the `await` gives is
+//! `()`: there is nothing to forget to look at.
 //!
 //! Run: `cargo run --example 11_003_1_generator_steps`
 //! Notes: `notes/en/04-coroutines.md#send` · `notes/zh-CN/04-coroutines.md#send`
@@ -30,7 +31,8 @@ fn main() {
     }));
 
     for _ in 0..3 {
-        // The code behind the `yield` runs at the next resume, not before: so there are three values, and two lines of "res".
+        // The code behind the `yield` runs at the next resume, not before: so there are three
+        // values, and two lines of "res".
         let step = four.as_mut().resume(()).expect("it never returns");
         let Step::<_, ()>::Yielded(value) = step else { unreachable!("its loop has no end") };
         println!("main got {value}");

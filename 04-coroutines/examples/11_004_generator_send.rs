@@ -1,7 +1,9 @@
 //! 11.004 · 生成器：send · Resumed with a value: it goes in where the last one came out.
 //!
-//! Python: `g.send(7)` makes the `yield` that stands still give 7. The first one must be `next`: there is no `yield` yet to receive anything.
-//! Rust: the first value is the generator's argument, each later one is what the `await` gives. All are of one type, which the compiler checks.
+//! Python: `g.send(7)` makes the `yield` that stands still give 7. The first one must be `next`:
+//! there is no `yield` yet to receive anything.
+//! Rust: the first value is the generator's argument, each later one is what the `await` gives. All
+//! are of one type, which the compiler checks.
 //!
 //! Run: `cargo run --example 11_004_generator_send`
 //! Notes: `notes/en/04-coroutines.md#send` · `notes/zh-CN/04-coroutines.md#send`

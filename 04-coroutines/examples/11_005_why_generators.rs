@@ -1,7 +1,8 @@
 //! 11.005 · 为什么用生成器 · Why lazy: a range against a list of the same numbers, in bytes and in steps.
 //!
 //! Python: `range(1000000)` against `list(range(1000000))`; the list holds a million objects.
-//! Rust: the range is its two ends; the list is four bytes a number. And who stops early has only paid for what was asked for.
+//! Rust: the range is its two ends; the list is four bytes a number. And who stops early has only
+//! paid for what was asked for.
 //!
 //! Run: `cargo run --example 11_005_why_generators`
 //! Notes: `notes/en/04-coroutines.md#lazy` · `notes/zh-CN/04-coroutines.md#lazy`

@@ -1,8 +1,10 @@
 //! 11.007 · 用 for 驱动 · Three values, then the end: an iterator from a closure instead of a type.
 //!
-//! Python: a function with three `yield`; `for` runs from one to the next and ends when the function does.
-//! Rust: `from_fn` makes an iterator of a closure that is called for each item, and `successors` of a rule that makes the next from
-//! the last. What the closure captured is the state that is kept between two calls. (A function that stops in the middle: 009_generator_steps.)
+//! Python: a function with three `yield`; `for` runs from one to the next and ends when the
+//! function does.
+//! Rust: `from_fn` makes an iterator of a closure that is called for each item, and `successors` of
+//! a rule that makes the next from the last. What the closure captured is the state that is kept
+//! between two calls. (A function that stops in the middle: 009_generator_steps.)
 //!
 //! Run: `cargo run --example 11_007_generator_for`
 //! Notes: `notes/en/04-coroutines.md#iterators` · `notes/zh-CN/04-coroutines.md#iterators`

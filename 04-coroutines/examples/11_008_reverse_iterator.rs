@@ -1,8 +1,10 @@
 //! 11.008 · 反向迭代 · Forward and backward: steps of a float, from both ends, without drift.
 //!
-//! Python: a `FloatRange` with `__iter__` and `__reversed__`; each adds or subtracts the step again and again.
-//! Rust: `DoubleEndedIterator` has `next_back`, and `rev` comes with it. Each value is computed from its index: adding 0.1 ten thousand times is wrong in
-//! the tenth digit, and backwards in other digits than forwards.
+//! Python: a `FloatRange` with `__iter__` and `__reversed__`; each adds or subtracts the step again
+//! and again.
+//! Rust: `DoubleEndedIterator` has `next_back`, and `rev` comes with it. Each value is computed
+//! from its index: adding 0.1 ten thousand times is wrong in the tenth digit, and backwards in
+//! other digits than forwards.
 //!
 //! Run: `cargo run --example 11_008_reverse_iterator`
 //! Notes: `notes/en/04-coroutines.md#iterators` · `notes/zh-CN/04-coroutines.md#iterators`

@@ -1,7 +1,8 @@
 //! 11.009 · 大文件切片 · A slice of a big file: lines 103 to 105 of 100 MB, and no more is read than that.
 //!
 //! Python: `itertools.islice(file, 102, 105)`.
-//! Rust: `lines().skip(102).take(3)`. The iterator holds one buffer and one line, and the file was read only as far as that.
+//! Rust: `lines().skip(102).take(3)`. The iterator holds one buffer and one line, and the file was
+//! read only as far as that.
 //!
 //! Run: `cargo run --example 11_009_islice_file`
 //! Notes: `notes/en/04-coroutines.md#lazy` · `notes/zh-CN/04-coroutines.md#lazy`

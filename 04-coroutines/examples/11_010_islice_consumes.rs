@@ -1,8 +1,9 @@
 //! 11.010 · 切片会消耗迭代器 · A slice of an iterator consumes it: what was taken is gone, and the rest is still there.
 //!
 //! Python: `islice(it, 5)` moves `it` on by five; looking at it again goes on at the sixth.
-//! Rust: `take(5)` takes the iterator itself, and the rest is lost with it; `by_ref().take(5)` borrows it, so one can go on. Beware of
-//! `take_while`: to see where to stop, it has to take one more, and that one is lost. `peek` looks without taking.
+//! Rust: `take(5)` takes the iterator itself, and the rest is lost with it; `by_ref().take(5)`
+//! borrows it, so one can go on. Beware of `take_while`: to see where to stop, it has to take one
+//! more, and that one is lost. `peek` looks without taking.
 //!
 //! Run: `cargo run --example 11_010_islice_consumes`
 //! Notes: `notes/en/04-coroutines.md#lazy` · `notes/zh-CN/04-coroutines.md#lazy`

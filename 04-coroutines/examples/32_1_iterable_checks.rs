@@ -1,8 +1,10 @@
 //! 32.1 · 可迭代检查 · More than iterable: which iterators know their length, and which can go backwards.
 //!
-//! Python: list, `range`, `str` and a generator expression are all iterable; `len()` and `reversed()` work on some, found out by trying.
-//! Rust: what an iterator can do besides `next` is a trait: `ExactSizeIterator` has `len`, `DoubleEndedIterator` has `rev`. `Range` is an
-//! iterator itself, `Vec` is not: a range that was looped over is used up, a list is not.
+//! Python: list, `range`, `str` and a generator expression are all iterable; `len()` and
+//! `reversed()` work on some, found out by trying.
+//! Rust: what an iterator can do besides `next` is a trait: `ExactSizeIterator` has `len`,
+//! `DoubleEndedIterator` has `rev`. `Range` is an iterator itself, `Vec` is not: a range that was
+//! looped over is used up, a list is not.
 //!
 //! Run: `cargo run --example 32_1_iterable_checks`
 //! Notes: `notes/en/04-coroutines.md#iterators` · `notes/zh-CN/04-coroutines.md#iterators`

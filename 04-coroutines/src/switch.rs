@@ -1,4 +1,5 @@
-//! Coroutines with stacks of their own that switch to each other, as `greenlet` has them for Python.
+//! Coroutines with stacks of their own that switch to each other, as `greenlet` has them for
+//! Python.
 //!
 //! A [`Hub`] owns some coroutines and the values of one type that go between them. The main program
 //! switches to one of them; that one switches to another, from however deep in its calls, or back

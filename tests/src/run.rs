@@ -53,8 +53,9 @@ pub fn run(command: &mut Command) -> Result<Outcome, String> {
     run_to(command, To::File)
 }
 
-/// The same with another destination for its standard output. What does not go to a file is empty in the [`Outcome`]. A program that
-/// cannot write ends in the middle of its work: its processes get a moment to end after it.
+/// The same with another destination for its standard output. What does not go to a file is empty
+/// in the [`Outcome`]. A program that cannot write ends in the middle of its work: its processes
+/// get a moment to end after it.
 ///
 /// # Errors
 ///
@@ -84,7 +85,8 @@ pub fn run_to(command: &mut Command, stdout: To) -> Result<Outcome, String> {
     }
 }
 
-/// Runs a `command` that answers or refuses before it does anything, so that there is nothing to leave behind.
+/// Runs a `command` that answers or refuses before it does anything, so that there is nothing to
+/// leave behind.
 ///
 /// # Errors
 ///
@@ -157,7 +159,8 @@ fn run_in(
 
 /// Opens an output, and for [`To::OneLine`] the pipe to read the line from.
 fn open(to: To, path: &Path) -> io::Result<(Stdio, Option<PipeReader>)> {
-    // A file and not a pipe: a process that is left behind holds no pipe open that we read to its end.
+    // A file and not a pipe: a process that is left behind holds no pipe open that we read to its
+    // end.
     let file = File::create(path)?;
     Ok(match to {
         To::File => (file.into(), None),

@@ -1,7 +1,7 @@
 //! Every file under a chapter's `compile_fail/` is refused by the compiler, and for its own reason:
-//! the error's code, `E0373`, stands at the end of the line it points at, behind `//~`. Codes stay when
-//! the compiler's words change. A file that needs a library of this workspace says `//@ extern: NAME`, and
-//! `//@ error in the library: E0080` where that is what the error points at.
+//! the error's code, `E0373`, stands at the end of the line it points at, behind `//~`. Codes stay
+//! when the compiler's words change. A file that needs a library of this workspace says `//@
+//! extern: NAME`, and `//@ error in the library: E0080` where that is what the error points at.
 
 use checks::run;
 use libtest_mimic::{Arguments, Failed, Trial};

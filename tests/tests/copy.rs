@@ -1,5 +1,5 @@
-//! 012_copy as a program: what it says, what it draws in a terminal, and what is there when it is interrupted: a hundred times by each of four means, and
-//! at a moment that is known.
+//! 012_copy as a program: what it says, what it draws in a terminal, and what is there when it is
+//! interrupted: a hundred times by each of four means, and at a moment that is known.
 
 use std::{
     collections::{BTreeMap, hash_map::RandomState},
@@ -116,7 +116,8 @@ fn interrupted(mut by: impl FnMut(&mut Child) -> bool, leaves_nothing: bool) {
         thread::sleep(whole.mul_f64(random.hash_one(time) as f64 / u64::MAX as f64));
         let goes_on = by(&mut copying);
         let status = checks::run::ended(&mut copying);
-        // Killed workers, too, have ended when they let go of their folder: until then what they write is theirs.
+        // Killed workers, too, have ended when they let go of their folder: until then what they
+        // write is theirs.
         while has_processes(place.path()) {
             assert!(start.elapsed() < Duration::from_secs(300), "a worker outlives its parent");
             thread::sleep(Duration::from_millis(1));
@@ -283,7 +284,8 @@ fn workers(copying: &Child) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{}/task", copying.id())).into_iter().flatten();
     let children = threads.flatten().map(|thread| thread.path().join("children"));
     let children: String = children.filter_map(|list| fs::read_to_string(list).ok()).collect();
-    // Until it has become a program of its own, a child has its parent's memory and files, and its parent waits for it.
+    // Until it has become a program of its own, a child has its parent's memory and files, and its
+    // parent waits for it.
     let is_worker = |id: &u32| {
         let name = fs::read_to_string(format!("/proc/{id}/comm"));
         name.is_ok_and(|name| name.starts_with("PoolWorker"))
@@ -325,9 +327,11 @@ fn reads(worker: u32) -> Option<String> {
     Some(source.file_name()?.to_str()?.to_owned())
 }
 
-/// Waits until a worker has a part of a large file that is wanted, and stops it there: it is in the middle of a parcel, and stays there.
+/// Waits until a worker has a part of a large file that is wanted, and stops it there: it is in the
+/// middle of a parcel, and stays there.
 ///
-/// That it is is looked at when it stands still; one that was quicker goes on. `None`: the copy ended before.
+/// That it is is looked at when it stands still; one that was quicker goes on. `None`: the copy
+/// ended before.
 fn stop_a_worker(copying: &mut Child, is_wanted: impl Fn(&str) -> bool) -> Option<Stopped> {
     let start = Instant::now();
     let at = |worker| {
@@ -355,7 +359,8 @@ fn stop_a_worker(copying: &mut Child, is_wanted: impl Fn(&str) -> bool) -> Optio
     None
 }
 
-/// Large files among small ones: all in one folder, or each in a folder of its own with some small ones before and after it.
+/// Large files among small ones: all in one folder, or each in a folder of its own with some small
+/// ones before and after it.
 fn make_large(source: &Path, in_one_folder: bool) {
     for n in 0..8u8 {
         let folder = if in_one_folder { source.to_owned() } else { source.join(n.to_string()) };
@@ -809,7 +814,8 @@ fn the_first_steps_refuse_what_they_cannot_copy() {
             let Output { stderr, .. } = copying.wait_with_output().unwrap();
             (status.code(), String::from_utf8(stderr).unwrap())
         };
-        // Into itself: a tree is refused, and a list of files does not contain what is made after it.
+        // Into itself: a tree is refused, and a list of files does not contain what is made after
+        // it.
         let inside = run("from/folder/new");
         if name == "011_copy_parallel" {
             assert!(inside.0 == Some(1) && inside.1.contains("into itself"), "{inside:?}");

@@ -1,7 +1,9 @@
-//! Random trees, copied by 012_copy with random options into targets with random contents, interrupted or not: what is there afterwards is compared with
-//! what the program's help states, and, where that is the same, with what `cp` makes.
+//! Random trees, copied by 012_copy with random options into targets with random contents,
+//! interrupted or not: what is there afterwards is compared with what the program's help states,
+//! and, where that is the same, with what `cp` makes.
 //!
-//! `COPY_TREES=2000` tries so many trees in place of a few, `COPY_SEED=N` begins with another one, and `COPY_DIR=DIR` uses another file system.
+//! `COPY_TREES=2000` tries so many trees in place of a few, `COPY_SEED=N` begins with another one,
+//! and `COPY_DIR=DIR` uses another file system.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -240,7 +242,8 @@ struct Options {
     umask: u32,
 }
 
-/// What the help says is in the target afterwards; the names put there, by the inode of their source; and whether all was copied.
+/// What the help says is in the target afterwards; the names put there, by the inode of their
+/// source; and whether all was copied.
 fn expected(source: &Tree, before: &Tree, options: &Options) -> (Tree, Links, bool) {
     let (mut after, mut placed, mut complete) = (before.clone(), BTreeMap::new(), true);
     let mut unusable: BTreeSet<Vec<u8>> = BTreeSet::new();
@@ -306,7 +309,8 @@ fn expected(source: &Tree, before: &Tree, options: &Options) -> (Tree, Links, bo
     (after, placed, complete)
 }
 
-/// What differs. Times of what was not preserved, and of directories in which something was made, are not looked at.
+/// What differs. Times of what was not preserved, and of directories in which something was made,
+/// are not looked at.
 fn differences(expected: &Tree, found: &Tree, before: &Tree, preserve: bool) -> Vec<String> {
     let paths: BTreeSet<&Vec<u8>> = expected.keys().chain(found.keys()).collect();
     let show = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
@@ -449,7 +453,8 @@ fn one_tree(seed: u64, base: &Path, is_root: bool) -> Result<(), String> {
     let (source, before) = (look(&from), look(&to));
     let (wanted, placed, complete) = expected(&source, &before, &options);
 
-    // What a copy in progress leaves to the next one is a file that is there: with `fail` that is a failure of the next.
+    // What a copy in progress leaves to the next one is a file that is there: with `fail` that is a
+    // failure of the next.
     let interrupts = if options.on_exists == OnExists::Fail { 0 } else { random.next(3) };
     for _ in 0..interrupts {
         let signal = *random.of(&[Signal::INT, Signal::TERM, Signal::KILL]);

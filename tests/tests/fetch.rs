@@ -1,5 +1,5 @@
-//! 015_fetch_pages and 016_fetch_pool against servers that do what servers do: hang, lie, redirect, talk nonsense.
-//! Each page has its own fate beside its URL, and the others go on.
+//! 015_fetch_pages and 016_fetch_pool against servers that do what servers do: hang, lie, redirect,
+//! talk nonsense. Each page has its own fate beside its URL, and the others go on.
 
 use fetch::{Answer, Server};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -114,7 +114,8 @@ fn results_stand_in_the_order_asked() {
     );
 }
 
-/// A server that gives nobody an answer before so many have asked; and the most requests it has had at once.
+/// A server that gives nobody an answer before so many have asked; and the most requests it has had
+/// at once.
 fn gate(at_once: usize) -> (String, Arc<AtomicUsize>) {
     let (barrier, now) = (Barrier::new(at_once), AtomicUsize::new(0));
     let peak = Arc::new(AtomicUsize::new(0));
@@ -157,7 +158,8 @@ fn the_local_server_counts_and_takes_requests_as_they_come() {
     });
     let server = server.unwrap();
     let address = server.url("").replace("http://", "");
-    // Two requests in one piece, the second one in pieces; a page that fills all buffers on the way before anybody reads.
+    // Two requests in one piece, the second one in pieces; a page that fills all buffers on the way
+    // before anybody reads.
     let mut one = TcpStream::connect(&address).unwrap();
     one.write_all(b"GET /3 HTTP/1.1\r\n\r\nGET /9000000 HTTP/1.1\r\nhost: h").unwrap();
     until(|| server.requests() == 1);
@@ -513,7 +515,8 @@ fn what_is_no_page_is_told_so() {
     );
 }
 
-/// A server with a certificate for `name`, made on the spot: its URL for localhost, and the certificate.
+/// A server with a certificate for `name`, made on the spot: its URL for localhost, and the
+/// certificate.
 fn tls_server(name: &str) -> (String, String) {
     tls_server_with(name, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret".into())
 }

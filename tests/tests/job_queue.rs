@@ -1,5 +1,6 @@
-//! 1_1_8_job_queue as its users would run it: producers and workers as programs of their own, over a SQLite file and over a
-//! real redis-server, with workers and the server killed. Each promise is put to the test over both.
+//! 1_1_8_job_queue as its users would run it: producers and workers as programs of their own, over
+//! a SQLite file and over a real redis-server, with workers and the server killed. Each promise is
+//! put to the test over both.
 
 use checks::run;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -116,7 +117,8 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         loop {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            // Somebody else may have taken the port meanwhile: then it ends, and another one is tried.
+            // Somebody else may have taken the port meanwhile: then it ends, and another one is
+            // tried.
             if let Some(running) = Server::start(&folder, port) {
                 return Server { running, folder, port };
             }
@@ -383,7 +385,8 @@ fn a_failing_job_is_tried_again_later_and_kept(bench: &mut Bench) {
     let begun = Instant::now();
     let mut worker = bench.work("--runs 3");
     let results = bench.results(1);
-    // Clocks tick in seconds: the second run came in the next one at the earliest, the third in the next but one after that.
+    // Clocks tick in seconds: the second run came in the next one at the earliest, the third in the
+    // next but one after that.
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
     let (state, runs, reason) = &results["2"];
     assert_eq!((state.as_str(), *runs), ("Failed", 3));
@@ -420,7 +423,8 @@ fn a_job_that_kills_its_workers_is_given_up(bench: &mut Bench) {
 
 fn sigterm_finishes_what_is_in_hand(bench: &mut Bench) {
     bench.produce(3);
-    // Its last job takes longer than a dead worker is waited for: it must go on telling that it lives.
+    // Its last job takes longer than a dead worker is waited for: it must go on telling that it
+    // lives.
     let mut first = Program::start(bench.command("work --dead-after 5 --name first --slow 8000"));
     let (file, _) = first.begins();
     first.signal("TERM");
@@ -444,7 +448,8 @@ fn ctrl_c_gives_back_what_was_not_begun(bench: &mut Bench) {
     assert!(worker.all_begun().is_empty());
     assert_eq!(bench.status(), "4 waiting, 0 running, 2 done, 0 failed");
     bench.all_there(2);
-    // A second one leaves what is in hand to others, which find it at once or when it is taken for dead.
+    // A second one leaves what is in hand to others, which find it at once or when it is taken for
+    // dead.
     let mut worker = bench.work(&format!("--jobs 2 {FOR_EVER}"));
     worker.begins();
     worker.signal("INT");

@@ -1,7 +1,8 @@
-//! Models of the cases about races and deadlocks: the same steps, on threads that shuttle schedules. A correct version
-//! must pass in every interleaving (where there are too many, in thousands of random ones). A wrong version must fail
-//! under random schedules from a fixed seed; the schedule that makes it fail is printed, and `shuttle::replay` runs it
-//! again. Shuttle's atomics are sequentially consistent, so these models say nothing about weaker memory orderings.
+//! Models of the cases about races and deadlocks: the same steps, on threads that shuttle
+//! schedules. A correct version must pass in every interleaving (where there are too many, in
+//! thousands of random ones). A wrong version must fail under random schedules from a fixed seed;
+//! the schedule that makes it fail is printed, and `shuttle::replay` runs it again. Shuttle's
+//! atomics are sequentially consistent, so these models say nothing about weaker memory orderings.
 //!
 //! To see a failing schedule: `cargo test -p checks --test models -- --nocapture race`.
 

@@ -1,5 +1,6 @@
-//! Every case as a command-line program, whatever it is given: `--help` and `--version`, arguments and variables that are
-//! invalid, a standard output that is closed or full. One test per case, named like it.
+//! Every case as a command-line program, whatever it is given: `--help` and `--version`, arguments
+//! and variables that are invalid, a standard output that is closed or full. One test per case,
+//! named like it.
 
 use checks::{
     Case,
@@ -132,7 +133,8 @@ impl Program {
         Ok(())
     }
 
-    /// A program that cannot have what it needs ends with an error; one that can do without ends as usual.
+    /// A program that cannot have what it needs ends with an error; one that can do without ends as
+    /// usual.
     fn small_limits(&self) -> Result<(), String> {
         static USERS: AtomicU32 = AtomicU32::new(64_000);
         let user = format!("--reuid={}", USERS.fetch_add(1, Relaxed)); // who has no other processes

@@ -13,8 +13,9 @@ use crate::{sys, timeline};
 /// The environment variable with the process id of the parent that a child does not outlive.
 const PARENT: &str = "STARTED_AGAIN_BY";
 
-/// This program once more, with these `arguments`: a child that draws into the same [`timeline`] and does not outlive the thread
-/// that starts it. It must have [`case!`](crate::case!) or [`output::start`](crate::output::start) first in `main`.
+/// This program once more, with these `arguments`: a child that draws into the same [`timeline`]
+/// and does not outlive the thread that starts it. It must have [`case!`](crate::case!) or
+/// [`output::start`](crate::output::start) first in `main`.
 ///
 /// ```no_run
 /// let output = util::again(["--child"]).output()?;

@@ -1,4 +1,5 @@
-//! The few flags a case takes, in the usual forms: `--for 20`, `--for=20`, `--quiet`, `--help`, `--version`.
+//! The few flags a case takes, in the usual forms: `--for 20`, `--for=20`, `--quiet`, `--help`,
+//! `--version`.
 //!
 //! ```no_run
 //! use util::args::Args;
@@ -41,10 +42,12 @@ enum Help {
 }
 
 impl Args {
-    /// The arguments this program was started with. `help` is the text for `--help` (or `-h`), which is printed at
-    /// once, with exit status 0, if it is among them; so is the version for `--version` (or `-V`).
+    /// The arguments this program was started with. `help` is the text for `--help` (or `-h`),
+    /// which is printed at once, with exit status 0, if it is among them; so is the version for
+    /// `--version` (or `-V`).
     ///
-    /// An invalid `TICK_MS` or `TIMELINE` in the environment ends the program as an invalid argument does.
+    /// An invalid `TICK_MS` or `TIMELINE` in the environment ends the program as an invalid
+    /// argument does.
     pub fn new(help: impl Into<String>) -> Args {
         Args::start(Help::Text(help.into()))
     }
@@ -78,7 +81,8 @@ impl Args {
     /// Takes `flag` and the value behind it, or `None` if it was not given.
     /// Ends the program if it has no value, an invalid one, or was given twice.
     ///
-    /// For numbers and times there are [`number`](Args::number) and [`seconds`](Args::seconds), which also take a range.
+    /// For numbers and times there are [`number`](Args::number) and [`seconds`](Args::seconds),
+    /// which also take a range.
     pub fn value<T: FromStr<Err: Display>>(&mut self, flag: &str) -> Option<T> {
         let taken = take_value(&mut self.left, flag, |text| {
             T::from_str(text).map_err(|error| format!(": {error}"))
@@ -86,8 +90,8 @@ impl Args {
         taken.unwrap_or_else(|complaint| self.refuse(&complaint))
     }
 
-    /// Takes `flag` and the path behind it, which need not be UTF-8. Ends the program if it has none, an empty one, or was
-    /// given twice.
+    /// Takes `flag` and the path behind it, which need not be UTF-8. Ends the program if it has
+    /// none, an empty one, or was given twice.
     pub fn path(&mut self, flag: &str) -> Option<PathBuf> {
         let taken = take_word(&mut self.left, flag).and_then(|word| match word {
             Some(word) if word.is_empty() => Err(format!("{flag} \"\": expected a path")),
@@ -96,8 +100,8 @@ impl Args {
         taken.unwrap_or_else(|complaint| self.refuse(&complaint))
     }
 
-    /// Takes `flag` and the whole number behind it. Ends the program if it is not within `range`, or as
-    /// [`value`](Args::value) does.
+    /// Takes `flag` and the whole number behind it. Ends the program if it is not within `range`,
+    /// or as [`value`](Args::value) does.
     ///
     /// ```no_run
     /// # let mut args = util::args::Args::new("");
@@ -111,8 +115,8 @@ impl Args {
         taken.unwrap_or_else(|complaint| self.refuse(&complaint))
     }
 
-    /// Takes `flag` and the seconds behind it, whole ones or a decimal fraction such as `0.5`. Ends the program if they are
-    /// not within `range`, or as [`value`](Args::value) does.
+    /// Takes `flag` and the seconds behind it, whole ones or a decimal fraction such as `0.5`. Ends
+    /// the program if they are not within `range`, or as [`value`](Args::value) does.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -124,8 +128,8 @@ impl Args {
         taken.unwrap_or_else(|complaint| self.refuse(&complaint))
     }
 
-    /// The value of the environment variable `name`, or `None` if it is not set. Ends the program, as an invalid argument does, if it is
-    /// set but empty or not UTF-8.
+    /// The value of the environment variable `name`, or `None` if it is not set. Ends the program,
+    /// as an invalid argument does, if it is set but empty or not UTF-8.
     pub fn variable(&self, name: &str) -> Option<String> {
         let value = variable(name, env::var_os(name));
         value.unwrap_or_else(|complaint| self.refuse(&complaint))
@@ -138,8 +142,8 @@ impl Args {
         self.left.len() < before
     }
 
-    /// Takes what is no flag: words that do not begin with `-`, and all that stands behind a `--`. To be called when the
-    /// flags and their values have been taken.
+    /// Takes what is no flag: words that do not begin with `-`, and all that stands behind a `--`.
+    /// To be called when the flags and their values have been taken.
     pub fn operands(&mut self) -> Vec<OsString> {
         let (flags, mut operands): (Vec<_>, Vec<_>) = self
             .left
@@ -157,8 +161,8 @@ impl Args {
         }
     }
 
-    /// Ends the program with status 2 after an error, which is to say what would be valid: for arguments that are well
-    /// formed, but that this program cannot use.
+    /// Ends the program with status 2 after an error, which is to say what would be valid: for
+    /// arguments that are well formed, but that this program cannot use.
     pub fn refuse(&self, complaint: &str) -> ! {
         match &self.help {
             Help::Text(help) => eprintln!("error: {complaint}\n\n{help}"),
@@ -179,7 +183,8 @@ impl Help {
     }
 }
 
-/// The header of a case as a help text: its `//!` lines up to the output, which only its tests need.
+/// The header of a case as a help text: its `//!` lines up to the output, which only its tests
+/// need.
 fn header(source: &str) -> String {
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
     let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
@@ -224,7 +229,8 @@ fn take_word(left: &mut Vec<OsString>, flag: &str) -> Result<Option<OsString>, S
     Ok(found)
 }
 
-/// The same for a word with a meaning, which `parse` finds; its error is what follows the flag and the value.
+/// The same for a word with a meaning, which `parse` finds; its error is what follows the flag and
+/// the value.
 fn take_value<T>(
     left: &mut Vec<OsString>,
     flag: &str,

@@ -2,13 +2,16 @@
 
 /// The first statement of a case's `main`: makes it a well-behaved command-line program.
 ///
-/// - `--help` prints the header of the case: the `//!` lines at the top of its file. `--version` prints its version.
-/// - Any other argument is an error: one line on standard error, and status 2. So is an invalid `TICK_MS` or `TIMELINE`.
+/// - `--help` prints the header of the case: the `//!` lines at the top of its file. `--version`
+///   prints its version.
+/// - Any other argument is an error: one line on standard error, and status 2. So is an invalid
+///   `TICK_MS` or `TIMELINE`.
 /// - A standard output that cannot be written ends the program, as [`output`](crate::output) says.
 ///
-/// A case of several files names the one with the header: `util::case!("main.rs")`. A case that has flags of its own asks for its
-/// [`Args`](crate::args::Args): `util::case!(args)`, and later `args.finish()`. In a case that starts processes, this
-/// stands before `processes::init()`, for it holds in its children too; they have the same arguments, which are valid.
+/// A case of several files names the one with the header: `util::case!("main.rs")`. A case that has
+/// flags of its own asks for its [`Args`](crate::args::Args): `util::case!(args)`, and later
+/// `args.finish()`. In a case that starts processes, this stands before `processes::init()`, for it
+/// holds in its children too; they have the same arguments, which are valid.
 ///
 /// ```ignore
 /// fn main() {

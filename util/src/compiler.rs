@@ -36,13 +36,13 @@ pub struct Answer {
     pub refusals: Vec<Refusal>,
 }
 
-/// What `rustc` (the one that `$RUSTC` names, if it is set) prints when it refuses `file`, which needs only `std`, with the error
-/// `code`.
+/// What `rustc` (the one that `$RUSTC` names, if it is set) prints when it refuses `file`, which
+/// needs only `std`, with the error `code`.
 ///
 /// # Errors
 ///
-/// If it cannot be started, there is no place for temporary files, or it does not report that error: because it accepts the
-/// file, or because it cannot work (no toolchain, no memory, killed).
+/// If it cannot be started, there is no place for temporary files, or it does not report that
+/// error: because it accepts the file, or because it cannot work (no toolchain, no memory, killed).
 ///
 /// ```
 /// let place = util::scratch::directory()?;
@@ -71,8 +71,8 @@ fn rustc() -> OsString {
     env::var_os("RUSTC").filter(|name| !name.is_empty()).unwrap_or("rustc".into())
 }
 
-/// Hands one file to `rustc` with further `options`, for a library that it needs, say, and gives its answer. The compiled
-/// program is thrown away.
+/// Hands one file to `rustc` with further `options`, for a library that it needs, say, and gives
+/// its answer. The compiled program is thrown away.
 ///
 /// # Errors
 ///

@@ -4,14 +4,16 @@ use std::{error, fmt, io};
 
 use crate::{output, signal};
 
-/// What the operating system says if there may be no more threads or processes. It does not say of what.
+/// What the operating system says if there may be no more threads or processes. It does not say of
+/// what.
 const EAGAIN: i32 = 11;
 
 /// `Ok`, or an [`Error`] that says what failed.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Ends the program with status 1 after a line on standard error, from any thread and also from a child process that this program started
-/// as a copy of itself: for a failure that leaves nothing to do, where no error can be returned.
+/// Ends the program with status 1 after a line on standard error, from any thread and also from a
+/// child process that this program started as a copy of itself: for a failure that leaves nothing
+/// to do, where no error can be returned.
 ///
 /// ```no_run
 /// let file = std::fs::read("a").unwrap_or_else(|error| util::fail(format_args!("cannot read a: {error}")));
@@ -21,8 +23,8 @@ pub fn fail(message: impl fmt::Display) -> ! {
     output::end(signal::REPORTED, "")
 }
 
-/// Any error, for `main` to return: unlike a `Box<dyn Error>` it is printed in words, with its causes, and not as Rust's
-/// `Debug` shows it. `?` converts every error and every text into it.
+/// Any error, for `main` to return: unlike a `Box<dyn Error>` it is printed in words, with its
+/// causes, and not as Rust's `Debug` shows it. `?` converts every error and every text into it.
 ///
 /// ```
 /// fn main() -> util::Result<()> {

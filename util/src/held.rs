@@ -1,4 +1,5 @@
-//! What processes hold, also in the kernel: one rule for all who weigh a process, a thread or a task.
+//! What processes hold, also in the kernel: one rule for all who weigh a process, a thread or a
+//! task.
 //!
 //! | part | how it is known |
 //! | --- | --- |
@@ -7,8 +8,8 @@
 //! | kernel stacks | 16 KiB per thread, the default on x86-64 and 64-bit ARM |
 //! | sockets | those that are open, by what `/proc/net/protocols` says that one of their kind takes |
 //!
-//! Not counted, because the kernel does not show it for one process: its records of processes, threads, files and mappings, and what waits in
-//! a socket to be read.
+//! Not counted, because the kernel does not show it for one process: its records of processes,
+//! threads, files and mappings, and what waits in a socket to be read.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -121,7 +122,8 @@ fn socket_sizes() -> io::Result<HashMap<String, u64>> {
     for (table, names) in KINDS {
         let Some(size) = names.iter().find_map(size_of) else { continue };
         let text = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default(); // no IPv6: no table
-        // Behind the head a line for each: its inode is the 7th word of a Unix socket, the 10th of the others.
+        // Behind the head a line for each: its inode is the 7th word of a Unix socket, the 10th of
+        // the others.
         let word = if table == "unix" { 6 } else { 9 };
         let inodes = text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(word));
         sizes.extend(inodes.map(|inode| (inode.to_owned(), size)));
@@ -140,7 +142,8 @@ mod tests {
         thread,
     };
 
-    /// In a process of its own the figures would be exact; here other tests come and go, so they are lower bounds.
+    /// In a process of its own the figures would be exact; here other tests come and go, so they
+    /// are lower bounds.
     #[test]
     fn a_thread_has_a_stack_in_the_kernel() {
         let (end, ended) = mpsc::channel::<()>();

@@ -1,18 +1,22 @@
 //! What becomes of a program whose standard output cannot be written.
 //!
-//! Rust ignores `SIGPIPE`, so a `println!` whose reader is gone (`… | head -1`) panics, and so does one on
-//! a full disk. A panic in one thread can leave the others waiting for it. With [`start`] as the first line of `main` the
-//! program behaves as command-line tools do: if the reader is gone it is killed by `SIGPIPE` (a shell reports 141) and
-//! prints nothing; on any other error it prints one line on standard error and exits with status 1. Sockets and other pipes are
-//! not affected: a write to one whose reader is gone is still an error.
+//! Rust ignores `SIGPIPE`, so a `println!` whose reader is gone (`… | head -1`) panics, and so does
+//! one on a full disk. A panic in one thread can leave the others waiting for it. With [`start`] as
+//! the first line of `main` the program behaves as command-line tools do: if the reader is gone it
+//! is killed by `SIGPIPE` (a shell reports 141) and prints nothing; on any other error it prints
+//! one line on standard error and exits with status 1. Sockets and other pipes are not affected: a
+//! write to one whose reader is gone is still an error.
 //!
-//! The processes of a program share its standard output. If one that this program started as a copy of itself cannot write,
-//! it tells the first one, and that ends in the same way: a parent need not make sense of a child that is gone.
+//! The processes of a program share its standard output. If one that this program started as a copy
+//! of itself cannot write, it tells the first one, and that ends in the same way: a parent need not
+//! make sense of a child that is gone.
 //!
-//! A thread, process, file or memory that cannot be had ends the program in this way too, if it is not handled: `thread::spawn`
-//! and `Scope::spawn` panic then, as `unwrap` does, and the threads that wait for that one never end.
+//! A thread, process, file or memory that cannot be had ends the program in this way too, if it is
+//! not handled: `thread::spawn` and `Scope::spawn` panic then, as `unwrap` does, and the threads
+//! that wait for that one never end.
 //!
-//! Standard error is only for messages: [`eprintln!`](crate::eprintln!) of this crate does not panic if it cannot be written.
+//! Standard error is only for messages: [`eprintln!`](crate::eprintln!) of this crate does not
+//! panic if it cannot be written.
 
 use std::{
     fs,
@@ -31,7 +35,8 @@ use crate::{
     signal::{self, FAILED},
 };
 
-/// Prints a line on standard error like `std`'s macro of that name, which panics if it cannot; this one then prints nothing.
+/// Prints a line on standard error like `std`'s macro of that name, which panics if it cannot; this
+/// one then prints nothing.
 ///
 /// ```
 /// use util::eprintln;
@@ -47,11 +52,12 @@ macro_rules! eprintln {
     }};
 }
 
-/// From now on, a failed `print!` or `println!` in any thread ends this program as the [module](self) says. Keep the value
-/// until the end of `main`: when it is dropped, what is left in the buffer is written, and an error then counts as well.
+/// From now on, a failed `print!` or `println!` in any thread ends this program as the
+/// [module](self) says. Keep the value until the end of `main`: when it is dropped, what is left in
+/// the buffer is written, and an error then counts as well.
 ///
-/// The first call installs a panic hook, which calls the one that was there for all other panics, and a handler for `SIGPIPE`.
-/// Further calls do nothing.
+/// The first call installs a panic hook, which calls the one that was there for all other panics,
+/// and a handler for `SIGPIPE`. Further calls do nothing.
 ///
 /// ```
 /// let _output = util::output::start();
@@ -82,15 +88,18 @@ pub fn start() -> Output {
     Output(())
 }
 
-/// The errors of a system that has no more of something: `EAGAIN` (threads, processes), `ENOMEM`, `ENFILE`, `EMFILE`, `ENOSPC`.
+/// The errors of a system that has no more of something: `EAGAIN` (threads, processes), `ENOMEM`,
+/// `ENFILE`, `EMFILE`, `ENOSPC`.
 const EXHAUSTED: [i32; 5] = [11, 12, 23, 24, 28];
 
-/// The number of the operating system's error in the text of one, where it stands between `before` and `behind`.
+/// The number of the operating system's error in the text of one, where it stands between `before`
+/// and `behind`.
 fn code(error: &str, before: &str, behind: char) -> Option<i32> {
     error.rsplit_once(before)?.1.split(behind).next()?.parse().ok()
 }
 
-/// Writes what is in the buffer of standard output. If it cannot, the program ends as the [module](self) says.
+/// Writes what is in the buffer of standard output. If it cannot, the program ends as the
+/// [module](self) says.
 pub fn flush() {
     if let Err(error) = io::stdout().flush() {
         fail(&error.to_string(), error.raw_os_error());
@@ -108,12 +117,14 @@ impl Drop for Output {
     }
 }
 
-/// Ends the program at once. Not by `exit`: that would flush standard output, whose buffer this thread may be using.
+/// Ends the program at once. Not by `exit`: that would flush standard output, whose buffer this
+/// thread may be using.
 fn fail(error: &str, code: Option<i32>) -> ! {
     end(code.unwrap_or_default(), &format!("{FAILED}: {error}\n"))
 }
 
-/// Ends the program, or the one that this process is a child of, which then prints the line if it is about its output.
+/// Ends the program, or the one that this process is a child of, which then prints the line if it
+/// is about its output.
 pub(crate) fn end(code: i32, line: &str) -> ! {
     scratch::remove_all();
     match first_process() {
@@ -125,7 +136,8 @@ pub(crate) fn end(code: i32, line: &str) -> ! {
     }
 }
 
-/// The farthest ancestor in an unbroken line that runs this program and has this standard output; `None`, if the parent does not.
+/// The farthest ancestor in an unbroken line that runs this program and has this standard output;
+/// `None`, if the parent does not.
 fn first_process() -> Option<u32> {
     let of = |process: u32| -> Option<[PathBuf; 2]> {
         let link = |name| fs::read_link(format!("/proc/{process}/{name}")).ok();

@@ -18,8 +18,9 @@ use crate::program;
 /// All directories that are there, to be removed also if the program ends without dropping them.
 static DIRECTORIES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// A directory in the one for temporary files (`$TMPDIR`, else `/tmp`). It is removed with all that is in it when this is dropped, and when
-/// the program ends because its output cannot be written. See [`directory`].
+/// A directory in the one for temporary files (`$TMPDIR`, else `/tmp`). It is removed with all that
+/// is in it when this is dropped, and when the program ends because its output cannot be written.
+/// See [`directory`].
 #[derive(Debug)]
 pub struct Directory(PathBuf);
 
@@ -41,7 +42,8 @@ pub fn directory() -> io::Result<Directory> {
     Ok(Directory(path))
 }
 
-/// Opens an empty file for reading and writing. It has no name, so it is gone when the program ends, however it ends.
+/// Opens an empty file for reading and writing. It has no name, so it is gone when the program
+/// ends, however it ends.
 ///
 /// # Errors
 ///

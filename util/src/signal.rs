@@ -1,9 +1,12 @@
-//! `SIGPIPE`: how a program ends whose standard output cannot be written, and how its processes tell each other.
+//! `SIGPIPE`: how a program ends whose standard output cannot be written, and how its processes
+//! tell each other.
 //!
 //! # Invariants
 //!
-//! - The handler calls only what POSIX allows in one: `getpid`, `write`, `signal`, `kill`, `_exit`. It allocates nothing and takes no lock.
-//! - The layouts of `Action` and `Info` are those of glibc and musl on 64-bit Linux, except on the three machines that are refused below.
+//! - The handler calls only what POSIX allows in one: `getpid`, `write`, `signal`, `kill`, `_exit`.
+//!   It allocates nothing and takes no lock.
+//! - The layouts of `Action` and `Info` are those of glibc and musl on 64-bit Linux, except on the
+//!   three machines that are refused below.
 #![allow(unsafe_code)]
 
 #[cfg(any(target_arch = "mips64", target_arch = "s390x", target_arch = "sparc64"))]
@@ -61,7 +64,8 @@ unsafe extern "C" {
     safe fn _exit(status: c_int) -> !;
 }
 
-/// Has [`tell`] of another process end this one. A write of this process to a pipe or socket without a reader stays an error.
+/// Has [`tell`] of another process end this one. A write of this process to a pipe or socket
+/// without a reader stays an error.
 pub(crate) fn listen() {
     let action = Action {
         handler,
@@ -69,7 +73,8 @@ pub(crate) fn listen() {
         flags: SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER,
         restorer: 0,
     };
-    // SAFETY: `action` is a valid `struct sigaction`, and `handler` keeps to the rules above. The null pointer is allowed.
+    // SAFETY: `action` is a valid `struct sigaction`, and `handler` keeps to the rules above. The
+    // null pointer is allowed.
     let status = unsafe { sigaction(SIGPIPE, &action, ptr::null_mut()) };
     assert_eq!(status, 0, "SIGPIPE can be handled");
 }
@@ -84,16 +89,17 @@ extern "C" fn handler(_: c_int, info: *const Info, _: *mut c_void) {
     }
 }
 
-/// Tells `process` of a failed write to standard output, which ends it. Its children end with it; this one does at the latest
-/// in a moment.
+/// Tells `process` of a failed write to standard output, which ends it. Its children end with it;
+/// this one does at the latest in a moment.
 pub(crate) fn tell(process: u32, code: c_int) -> ! {
     sigqueue(process as c_int, SIGPIPE, code as usize);
     std::thread::sleep(Duration::from_secs(1));
     if code == EPIPE { die_of_sigpipe() } else { _exit(1) }
 }
 
-/// Ends this process after a failed write to standard output, with a line on standard error, which is made from the `code`
-/// if there is none. Does nothing if that is under way already, in another thread or in this one before a signal.
+/// Ends this process after a failed write to standard output, with a line on standard error, which
+/// is made from the `code` if there is none. Does nothing if that is under way already, in another
+/// thread or in this one before a signal.
 pub(crate) fn end(code: c_int, line: Option<&str>) {
     static UNDER_WAY: AtomicBool = AtomicBool::new(false);
     if UNDER_WAY.swap(true, Relaxed) {
@@ -112,7 +118,8 @@ pub(crate) fn end(code: c_int, line: Option<&str>) {
         },
         str::as_bytes,
     );
-    // SAFETY: the bytes are valid for the call. If standard error cannot be written either, nobody is told.
+    // SAFETY: the bytes are valid for the call. If standard error cannot be written either, nobody
+    // is told.
     unsafe { write(2, line.as_ptr(), line.len()) };
     _exit(1)
 }

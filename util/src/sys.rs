@@ -1,5 +1,6 @@
-//! The few C functions that `std` has no word for: a clock that all processes share, what the kernel counted
-//! for this one, how wide the terminal is, a file in memory, and a child that ends with its parent.
+//! The few C functions that `std` has no word for: a clock that all processes share, what the
+//! kernel counted for this one, how wide the terminal is, a file in memory, and a child that ends
+//! with its parent.
 //!
 //! `std` links the C library anyway; declaring them here spares every case a dependency.
 //! The layouts are those of 64-bit Linux, which `lib.rs` insists on.
@@ -103,7 +104,8 @@ pub(crate) fn terminal_columns(descriptor: BorrowedFd) -> Option<usize> {
     (status == 0 && size.columns > 0).then_some(size.columns.into())
 }
 
-/// An empty file in memory, which is gone with the last process that has it open. `name` is shown in `/proc`.
+/// An empty file in memory, which is gone with the last process that has it open. `name` is shown
+/// in `/proc`.
 pub(crate) fn memory_file(name: &CStr) -> io::Result<File> {
     // SAFETY: `name` ends with a zero.
     let descriptor = unsafe { memfd_create(name.as_ptr(), MFD_CLOEXEC) };

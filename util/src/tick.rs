@@ -1,8 +1,8 @@
 //! The unit of time of the cases: where the notes sleep a second, a case sleeps a *tick*.
 //!
-//! A tick is 100 ms unless the environment variable `TICK_MS` says otherwise (whole
-//! milliseconds, 1 to 60,000; empty counts as not set), so a case is over in about a second, a test can
-//! hurry it, and a reader can slow it down: `TICK_MS=1000 cargo run --example 002_many_threads`.
+//! A tick is 100 ms unless the environment variable `TICK_MS` says otherwise (whole milliseconds, 1
+//! to 60,000; empty counts as not set), so a case is over in about a second, a test can hurry it,
+//! and a reader can slow it down: `TICK_MS=1000 cargo run --example 002_many_threads`.
 
 use std::{
     sync::LazyLock,
@@ -21,8 +21,9 @@ static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// How long one tick is.
 ///
-/// If `TICK_MS` is invalid, this prints an error and ends the program with exit status 2, as do all functions
-/// here; [`case!`](crate::case!) and [`Args::new`](crate::args::Args::new) do it first thing in `main`.
+/// If `TICK_MS` is invalid, this prints an error and ends the program with exit status 2, as do all
+/// functions here; [`case!`](crate::case!) and [`Args::new`](crate::args::Args::new) do it first
+/// thing in `main`.
 ///
 /// ```
 /// assert!(util::tick::length().as_millis() >= 1);

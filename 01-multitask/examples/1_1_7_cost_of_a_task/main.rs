@@ -1,8 +1,9 @@
 //! 1.1.7 · 任务的代价 · The cost of a task: what a process, a thread and an async task take to start, to keep and to switch.
 //!
 //! Python: a process costs more than a thread, a thread more than a coroutine, by far.
-//! Rust: the same, measured: 1,000 tasks, 1,000 threads and a tenth as many processes (fewer with a tick under 100 ms), all figures for one. Memory is
-//! what they have written and what the kernel holds: page tables, a stack for each thread, sockets.
+//! Rust: the same, measured: 1,000 tasks, 1,000 threads and a tenth as many processes (fewer with a
+//! tick under 100 ms), all figures for one. Memory is what they have written and what the kernel
+//! holds: page tables, a stack for each thread, sockets.
 //!
 //! Run: `cargo run --example 1_1_7_cost_of_a_task`, with `--release` for figures that count
 //! Notes: `notes/en/01-multitask.md#cost` · `notes/zh-CN/01-multitask.md#cost`
@@ -174,7 +175,8 @@ fn yielding(count: u32) -> Duration {
     })
 }
 
-/// `count` messages there and back between two processes. A process does not begin with the cores of the thread that starts it: it is told them.
+/// `count` messages there and back between two processes. A process does not begin with the cores
+/// of the thread that starts it: it is told them.
 fn piped(count: u32, on_cores: &[usize]) -> Duration {
     let (here, there) = pipe::duplex::<u32, u32>().unwrap();
     let child = processes::spawn(echo, (there, count / 2, on_cores.to_vec())).unwrap();

@@ -10,8 +10,8 @@
 //! as failed, with its name and the reason, and does not delay others. At least once is not exactly
 //! once: a job must have the same effect when it runs twice.
 //!
-//! The queue itself is the library `apalis`. Where it does not keep these promises by itself, a comment beginning with
-//! `apalis:` says what it does and what is done about it here.
+//! The queue itself is the library `apalis`. Where it does not keep these promises by itself, a
+//! comment beginning with `apalis:` says what it does and what is done about it here.
 
 mod job;
 mod redis;

@@ -70,7 +70,8 @@ const SET_ASIDE: &str = "\
 
 impl Redis {
     pub(crate) async fn open(url: &str, queue: &str) -> Result<Redis, Error> {
-        // The library's half a second is little for a server that writes to the disk before it answers.
+        // The library's half a second is little for a server that writes to the disk before it
+        // answers.
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(Duration::from_secs(10)))
             .set_connection_timeout(Some(Duration::from_secs(5)))
@@ -98,8 +99,9 @@ impl Redis {
         Ok((now + later) as usize)
     }
 
-    /// apalis: every job, also one to be run now, is first put among those with a time; all that are due
-    /// are moved in one step; and more than Lua can unpack are moved never. So they are moved here.
+    /// apalis: every job, also one to be run now, is first put among those with a time; all that
+    /// are due are moved in one step; and more than Lua can unpack are moved never. So they are
+    /// moved here.
     pub(crate) async fn promote(&self) -> Result<(), Error> {
         let script = Script::new(PROMOTE);
         let mut call = script.key(self.config().scheduled_jobs_set());
@@ -155,8 +157,8 @@ impl Redis {
         Ok(entries)
     }
 
-    /// apalis: the number of a run is stored when the run is over, so a job that kills its worker would begin
-    /// with the same number for ever.
+    /// apalis: the number of a run is stored when the run is over, so a job that kills its worker
+    /// would begin with the same number for ever.
     pub(crate) async fn begin(&self, id: &str, run: u32) -> Result<(), Error> {
         let mut command = cmd("HSET");
         command.arg(self.meta(id.as_bytes())).arg("attempts").arg(run);

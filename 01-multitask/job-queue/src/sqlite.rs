@@ -59,7 +59,8 @@ impl Sqlite {
                 prepare(file).await.map_err(explain)?;
             }
         }
-        // apalis: its own `setup` turns `synchronous` off, and a job that was acknowledged would be lost with the power.
+        // apalis: its own `setup` turns `synchronous` off, and a job that was acknowledged would be
+        // lost with the power.
         let options =
             options(file).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
         let pool = SqlitePoolOptions::new().max_connections(4);
@@ -119,7 +120,8 @@ impl Sqlite {
         Ok(())
     }
 
-    /// The library takes a job that failed again when its time has come, and leaves that time as it was: at once.
+    /// The library takes a job that failed again when its time has come, and leaves that time as it
+    /// was: at once.
     pub(crate) async fn back_off(&self, id: &str, until: u64) -> Result<(), Error> {
         let query = sqlx::query("UPDATE Jobs SET run_at = ? WHERE id = ?");
         query.bind(until as i64).bind(id).execute(&self.pool).await?;

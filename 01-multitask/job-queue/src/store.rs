@@ -15,7 +15,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Where a queue is kept.
 #[derive(Clone)]
 pub enum Place {
-    /// A file, for workers on one machine. Not on a network file system: SQLite's locks do not hold there.
+    /// A file, for workers on one machine. Not on a network file system: SQLite's locks do not hold
+    /// there.
     Sqlite(PathBuf),
     /// A server, as `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, for workers on many machines.
     Redis(String),
@@ -186,9 +187,8 @@ impl Store {
     }
 
     /// The worker called `name` has ended for good. Jobs that it holds are for others, at once. If
-    /// it
-    /// `failed`, a job that the library cannot read may be what ended it: such jobs are set aside as failed and returned,
-    /// each with the reason.
+    /// it `failed`, a job that the library cannot read may be what ended it: such jobs are set
+    /// aside as failed and returned, each with the reason.
     pub(crate) async fn give_back(
         &self,
         name: &str,

@@ -37,8 +37,8 @@ pub struct Settings {
     pub name: String,
     /// How many jobs it runs at once.
     pub jobs: usize,
-    /// A worker that was silent for so long is taken for dead, and its jobs are for others. Whole seconds, at least two, and
-    /// the same for all workers.
+    /// A worker that was silent for so long is taken for dead, and its jobs are for others. Whole
+    /// seconds, at least two, and the same for all workers.
     pub dead_after: Duration,
     /// How often a job is begun at most, [`MOST_RUNS`] at the most.
     pub runs: u32,
@@ -58,10 +58,12 @@ struct Context {
     in_hand: Arc<RwLock<()>>,
 }
 
-/// Takes jobs from `store` and runs them with `work`, until `stop` is true: then the jobs in hand are finished.
+/// Takes jobs from `store` and runs them with `work`, until `stop` is true: then the jobs in hand
+/// are finished.
 ///
-/// `work` gets the job and the number of this run, from 1; what it returns, or why it failed, is stored. It may be called twice
-/// for a job, even at the same time, namely if the first worker was silent for long without being dead.
+/// `work` gets the job and the number of this run, from 1; what it returns, or why it failed, is
+/// stored. It may be called twice for a job, even at the same time, namely if the first worker was
+/// silent for long without being dead.
 ///
 /// An error of the store is said on standard error, and the worker comes back under a new name
 /// as soon as the store does.
@@ -72,12 +74,13 @@ where
     let work: Work = Arc::new(work);
     let mut said = String::new();
     loop {
-        // apalis: a name that was alive a moment ago is refused; so each life has a new one. A process's number would not
-        // do: in containers it is often 1. These 64 bits are random.
+        // apalis: a name that was alive a moment ago is refused; so each life has a new one. A
+        // process's number would not do: in containers it is often 1. These 64 bits are random.
         let name = format!("{}:{:016x}", settings.name, RandomState::new().build_hasher().finish());
         let mut trouble = live(store, settings, &name, Arc::clone(&work), stop.clone()).await.err();
         let failed = trouble.is_some();
-        // What it still holds is given back before there is a next life: nobody else would know, unless by its silence.
+        // What it still holds is given back before there is a next life: nobody else would know,
+        // unless by its silence.
         loop {
             if let Some(error) =
                 trouble.map(|error| error.to_string()).filter(|error| *error != said)
@@ -144,7 +147,8 @@ async fn live(
         _ = stop.wait_for(|stop| *stop).await; // an error: nobody is left to say it
         io::Result::Ok(())
     };
-    // apalis: it beats only while it also takes jobs. So that one who finishes his last job is not taken for dead, this beats as well.
+    // apalis: it beats only while it also takes jobs. So that one who finishes his last job is not
+    // taken for dead, this beats as well.
     let beats = async {
         loop {
             sleep(every).await;
@@ -152,7 +156,8 @@ async fn live(
         }
     };
     let worker = async {
-        // apalis: more than one job at a time, and those behind the first wait for it while others idle; and no heart beats.
+        // apalis: more than one job at a time, and those behind the first wait for it while others
+        // idle; and no heart beats.
         let worked = either!(store, store => {
             let config = store.config().batch_size(1).heartbeat_interval(every);
             let storage = store.storage(config.missed_heartbeats(BEATS as usize));

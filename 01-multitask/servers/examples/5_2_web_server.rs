@@ -1,8 +1,10 @@
 //! 5.2 · 网络服务器 · A web server: one static file server, five models of serving many at once.
 //!
-//! Python: processes are the most stable and cost most, threads less, coroutines least: for network work, coroutines.
-//! Rust: the same server in five models behind one flag: what differs is only who waits for a connection, a process, a thread, a pool, a task or
-//! an event loop by hand; the answers are the same.
+//! Python: processes are the most stable and cost most, threads less, coroutines least: for network
+//! work, coroutines.
+//! Rust: the same server in five models behind one flag: what differs is only who waits for a
+//! connection, a process, a thread, a pool, a task or an event loop by hand; the answers are the
+//! same.
 //!
 //! Run: `cargo run --example 5_2_web_server -- --model epoll --root notes`, and open the address it prints
 //! Notes: `notes/en/01-multitask.md#servers` · `notes/zh-CN/01-multitask.md#servers`

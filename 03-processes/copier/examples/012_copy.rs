@@ -1,10 +1,10 @@
 //! 012 · 文件夹拷贝最终版 · A copier to keep: whole files or none, and as fast as the fastest.
 //!
-//! Python: a `Pool`, a `Manager().Queue()`, one message a file; a file half copied has its final name; symbolic links and
-//! sub-folders are not thought of.
-//! Rust: the engine is `processes::copy`; this is its command line: arguments, a progress bar, signals, a summary. A file has its
-//! name only when it is whole, so Ctrl-C, a killed worker or a full disk leave nothing half-written, and
-//! the same command once more does the rest.
+//! Python: a `Pool`, a `Manager().Queue()`, one message a file; a file half copied has its final
+//! name; symbolic links and sub-folders are not thought of.
+//! Rust: the engine is `processes::copy`; this is its command line: arguments, a progress bar,
+//! signals, a summary. A file has its name only when it is whole, so Ctrl-C, a killed worker or a
+//! full disk leave nothing half-written, and the same command once more does the rest.
 //!
 //! Run: `cargo run --example 012_copy -- SRC DST`, with `--release` where speed counts; `--help` tells the rest
 //! Notes: `notes/en/03-processes.md#copy-tool` · `notes/zh-CN/03-processes.md#copy-tool`
@@ -114,8 +114,8 @@ fn main() -> ExitCode {
     if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Ctrl-C and its like are waited for by a thread; the first is remembered, a second one ends the program at once. What was being ignored stays so
-/// (`nohup`).
+/// Ctrl-C and its like are waited for by a thread; the first is remembered, a second one ends the
+/// program at once. What was being ignored stays so (`nohup`).
 fn catch_signals() -> &'static OnceLock<Signal> {
     static INTERRUPTED: OnceLock<Signal> = OnceLock::new();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

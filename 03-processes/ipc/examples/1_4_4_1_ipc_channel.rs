@@ -1,9 +1,10 @@
 //! 1.4.4.1 · ipc-channel 通道 · The ecosystem's own crate: two programs meet by a name, and a sender is sent through a channel.
 //!
 //! Python: no counterpart; the pipe of 1.4.4 comes nearest.
-//! Rust: a one-shot server has a name by which another program finds it; what goes through can itself be an end of a
-//! channel. What it does not have, and 004 needs: a capacity of one's choice (`send` waits when the kernel's buffer for
-//! the socket is full, whenever that is), a second reader, a length, a `put` with a time-out.
+//! Rust: a one-shot server has a name by which another program finds it; what goes through can
+//! itself be an end of a channel. What it does not have, and 004 needs: a capacity of one's choice
+//! (`send` waits when the kernel's buffer for the socket is full, whenever that is), a second
+//! reader, a length, a `put` with a time-out.
 //!
 //! Run: `cargo run --example 1_4_4_1_ipc_channel` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/03-processes.md#pipe` · `notes/zh-CN/03-processes.md#pipe`

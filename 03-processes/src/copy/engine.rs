@@ -1,4 +1,5 @@
-//! What keeps the workers busy: the parcels that wait, those under way, and what has become of the others.
+//! What keeps the workers busy: the parcels that wait, those under way, and what has become of the
+//! others.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -33,14 +34,16 @@ use crate::threads;
 const TICK: Duration = Duration::from_millis(10);
 /// Between two times that what is there is written to disk; and before sizes are looked up.
 const LONG: Duration = Duration::from_millis(500);
-/// Where a copy will take so much longer, or so few names are left, sizes are looked up: a call for each file.
+/// Where a copy will take so much longer, or so few names are left, sizes are looked up: a call for
+/// each file.
 const LONGER: Duration = Duration::from_secs(5);
 const FEW: u64 = 1000;
 /// Names that may wait for a worker.
 const WAITING: u64 = 1 << 20;
 /// Messages for each worker process: one that it is at, and one that is there when it is done.
 const AHEAD: usize = 2;
-/// Parcels a message holds at most. Each message wakes three threads, for which the copying makes room.
+/// Parcels a message holds at most. Each message wakes three threads, for which the copying makes
+/// room.
 const BUNDLE: usize = 8;
 /// The size of a parcel nobody has looked at.
 const UNKNOWN: u64 = u64::MAX;
@@ -49,7 +52,8 @@ const UNKNOWN: u64 = u64::MAX;
 struct Pending {
     parcel: Parcel,
     names: u64,
-    /// The sum of its files' sizes, or [`UNKNOWN`]. This and the next are changed under the lock only.
+    /// The sum of its files' sizes, or [`UNKNOWN`]. This and the next are changed under the lock
+    /// only.
     bytes: AtomicU64,
     is_done: AtomicBool,
 }
@@ -135,7 +139,8 @@ thread_local! {
 
 /// The initialiser of a worker process.
 fn set_up((slots, settings): (Slots, Settings)) {
-    // Ctrl-C reaches the whole group in the foreground. It is the parent's to bring the work to an end.
+    // Ctrl-C reaches the whole group in the foreground. It is the parent's to bring the work to an
+    // end.
     let _ = rustix::process::setpgid(None, None);
     slots.is_ready();
     WORKER.set(Some((slots, Copier::new(settings))));
@@ -191,8 +196,8 @@ fn start<'scope, 'env, T: Send + 'scope>(
     started.inspect_err(|_| engine.stop(&mut engine.lock()))
 }
 
-/// Has the kernel write to disk what is in these file systems, for as long as `goes_on` holds: what could not be written. `None`: it did not hold, and
-/// the kernel writes on by itself.
+/// Has the kernel write to disk what is in these file systems, for as long as `goes_on` holds: what
+/// could not be written. `None`: it did not hold, and the kernel writes on by itself.
 fn write_to_disk(
     disks: Vec<OwnedFd>,
     mut goes_on: impl FnMut() -> bool,
@@ -298,7 +303,8 @@ impl<'a> Engine<'a> {
                 let _ = folder.and_then(|folder| staging::sweep(folder, &mut |_| {}));
             }
         }
-        // What an earlier run was killed over is left to the next one, if this one was stopped before it came to it.
+        // What an earlier run was killed over is left to the next one, if this one was stopped
+        // before it came to it.
         for (_, records) in found.records.extract_if(|root, _| found.unfinished.contains(root)) {
             records.leave();
         }
@@ -428,7 +434,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Takes parcels and has them copied, until there are none. The slots from `slot` on are this feeder's.
+    /// Takes parcels and has them copied, until there are none. The slots from `slot` on are this
+    /// feeder's.
     fn feed(&self, slot: usize) {
         let mut own = None;
         while let Some(turn) = self.take(slot) {
@@ -455,7 +462,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// What the feeder with these slots is to do. Worker processes take a while to start: until they are there, so many threads of this process copy instead of them.
+    /// What the feeder with these slots is to do. Worker processes take a while to start: until
+    /// they are there, so many threads of this process copy instead of them.
     fn take(&self, slot: usize) -> Option<Turn> {
         let (processes, workers) =
             (self.options.model == Model::Process, self.options.workers.clamp(1, MAX_WORKERS));
@@ -467,7 +475,8 @@ impl<'a> Engine<'a> {
             let ready = self.pool.get().map_or(0, |_| self.slots.ready().min(workers));
             let waiting = state.waiting.len();
             let is_long = state.waiting.front().is_some_and(|next| next.parcel.is_long());
-            // A single parcel is not worth starting processes for: the first one waits for the second, or for the end.
+            // A single parcel is not worth starting processes for: the first one waits for the
+            // second, or for the end.
             let is_alone =
                 state.is_listed && waiting == 1 && state.under_way.iter().all(Option::is_none);
             if processes && !state.is_pool_begun && !is_alone {
@@ -526,7 +535,8 @@ impl<'a> Engine<'a> {
         let parcels = bundle.iter().map(|pending| pending.parcel.clone()).collect();
         match self.apply(slot, parcels) {
             Ok(outcomes) => outcomes,
-            // It killed three workers, or none can be had. One of them may be to blame for it; the others are not lost.
+            // It killed three workers, or none can be had. One of them may be to blame for it; the
+            // others are not lost.
             Err(_) if bundle.len() > 1 => {
                 let alone = (slot..).zip(bundle.chunks(1));
                 alone.flat_map(|(slot, pending)| self.send(slot, pending)).collect()
@@ -543,7 +553,8 @@ impl<'a> Engine<'a> {
         pool.options().may_run_again().apply(work, Task { slot, parcels })
     }
 
-    /// Has each name of a parcel that its workers died of copied by itself: so only the one to blame is lost.
+    /// Has each name of a parcel that its workers died of copied by itself: so only the one to
+    /// blame is lost.
     fn one_by_one(&self, slot: usize, parcel: &Parcel, error: &TaskError) -> Outcome {
         let progress = self.slots.slot(slot);
         let names = 0..parcel.count();
@@ -643,7 +654,8 @@ impl<'a> Engine<'a> {
             }
         }
         if rest < pending.names as usize && !self.is_stopped() {
-            // As many names as will come to about a budget; at first it may have been a large one by chance.
+            // As many names as will come to about a budget; at first it may have been a large one
+            // by chance.
             let size = BUDGET * rest as u64 / outcome.bytes.max(1);
             let size = usize::try_from(size).unwrap_or(NAMES).clamp(1, NAMES);
             for part in parcel.split(rest, size) {
@@ -703,7 +715,8 @@ impl<'a> Engine<'a> {
         elapsed > LONG && (left < FEW || takes_longer)
     }
 
-    /// Writes to disk what is there, again and again, so that little is left to wait for at the end.
+    /// Writes to disk what is there, again and again, so that little is left to wait for at the
+    /// end.
     fn sync_on_the_way(&self, roots: &[Root], synced: &AtomicU64) {
         let mut disks: Vec<OwnedFd> = Vec::new();
         loop {

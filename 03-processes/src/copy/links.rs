@@ -1,4 +1,5 @@
-//! What waits until all else is known or done: files with several names, and what directories get last.
+//! What waits until all else is known or done: files with several names, and what directories get
+//! last.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -73,7 +74,8 @@ impl Linked {
     }
 }
 
-/// A directory that is to get its mode, and with `preserve` its times and so on, when nothing more is put into it.
+/// A directory that is to get its mode, and with `preserve` its times and so on, when nothing more
+/// is put into it.
 pub(super) struct LateFolder {
     pub(super) tree: Arc<Tree>,
     pub(super) folder: DirPath,
@@ -109,7 +111,8 @@ pub(super) fn finish_folder(
     })
 }
 
-/// Opens a directory that is open for looking up names in such a way that it can be changed, whatever its mode is.
+/// Opens a directory that is open for looking up names in such a way that it can be changed,
+/// whatever its mode is.
 fn readable(folder: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
     let opened = place::open_to_read(folder, c".");
     if opened.as_ref().err() != Some(&Errno::ACCESS) {

@@ -13,7 +13,8 @@ use rustix::io::{Errno, Result};
 
 use super::place::{has_paths, path_of};
 
-/// The attributes that hold access control lists. A new file inherits them from its directory, unlike all others.
+/// The attributes that hold access control lists. A new file inherits them from its directory,
+/// unlike all others.
 const LISTS: [&CStr; 2] = [c"system.posix_acl_access", c"system.posix_acl_default"];
 
 /// All the bits that `chmod` sets.
@@ -47,8 +48,9 @@ fn keep_owner(stat: &Stat, set: impl Fn(Option<Uid>, Option<Gid>) -> Result<()>)
     }
 }
 
-/// Gives a file or directory what its original has. The order matters: a change of owner removes capabilities and set-id bits; an attribute can only be
-/// set while the mode allows writing; and everything but the times changes the times.
+/// Gives a file or directory what its original has. The order matters: a change of owner removes
+/// capabilities and set-id bits; an attribute can only be set while the mode allows writing; and
+/// everything but the times changes the times.
 ///
 /// An attribute that cannot be kept keeps nothing else from being kept.
 pub(super) fn keep(from: BorrowedFd<'_>, to: BorrowedFd<'_>, stat: &Stat) -> io::Result<()> {
@@ -60,7 +62,8 @@ pub(super) fn keep(from: BorrowedFd<'_>, to: BorrowedFd<'_>, stat: &Stat) -> io:
     attributes
 }
 
-/// The same for what has no contents, a symbolic link, a FIFO, a socket, a device node: by its name in a directory that is only ours.
+/// The same for what has no contents, a symbolic link, a FIFO, a socket, a device node: by its name
+/// in a directory that is only ours.
 pub(super) fn keep_node(
     (from, name): (BorrowedFd<'_>, &CStr),
     (to, new_name): (BorrowedFd<'_>, &CStr),
@@ -149,7 +152,8 @@ fn keep_attributes(from: &Attributes<'_>, to: &Attributes<'_>, is_folder: bool) 
         }
         match to.remove(list) {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => {}
-            // Of somebody else, whose mode cannot be set either; and of a symbolic link, which has none.
+            // Of somebody else, whose mode cannot be set either; and of a symbolic link, which has
+            // none.
             Err(Errno::PERM | Errno::INVAL) => {}
             Err(error) => failed(list, error),
         }

@@ -21,28 +21,39 @@
 //!
 //! # What it promises
 //!
-//! - A file is under its name only when it is whole. Whatever is killed, whenever, no name ever stands for a part of a file. A file that is being written has no
-//!   name at all where the file system allows it (`O_TMPFILE`); else it is in a directory with a temporary name (`.copy-….part`), as is a new directory
-//!   that is being filled. [Stopped](copy) in order, a copy leaves none of its own. What a killed run left is deleted by the next one that comes to the same
-//!   directory, once the kernel says that its owner is gone. Somebody else's file or directory of such a name is not deleted, unless it is an empty directory.
-//! - What is there stays there, unless [`OnExists::Overwrite`] is asked for. So the same call once more does what the first could not finish.
-//! - Nothing is written through a symbolic link, except that the target itself may be one when the copy begins.
-//! - The names of one file become names of one file. A name that is there already stays what it is; the others are not linked to it, unless it is a
-//!   copy of this very file: of its kind, length, owner and contents, and with `preserve` of its mode and time.
-//! - Symbolic links, hard links, holes, FIFOs, sockets and (for root) device nodes are copied as what they are. Names are bytes.
-//! - Nothing is copied onto itself or into itself: such a call is refused before anything is touched.
+//! - A file is under its name only when it is whole. Whatever is killed, whenever, no name ever
+//!   stands for a part of a file. A file that is being written has no name at all where the file
+//!   system allows it (`O_TMPFILE`); else it is in a directory with a temporary name
+//!   (`.copy-….part`), as is a new directory that is being filled. [Stopped](copy) in order, a copy
+//!   leaves none of its own. What a killed run left is deleted by the next one that comes to the
+//!   same directory, once the kernel says that its owner is gone. Somebody else's file or directory
+//!   of such a name is not deleted, unless it is an empty directory.
+//! - What is there stays there, unless [`OnExists::Overwrite`] is asked for. So the same call once
+//!   more does what the first could not finish.
+//! - Nothing is written through a symbolic link, except that the target itself may be one when the
+//!   copy begins.
+//! - The names of one file become names of one file. A name that is there already stays what it is;
+//!   the others are not linked to it, unless it is a copy of this very file: of its kind, length,
+//!   owner and contents, and with `preserve` of its mode and time.
+//! - Symbolic links, hard links, holes, FIFOs, sockets and (for root) device nodes are copied as
+//!   what they are. Names are bytes.
+//! - Nothing is copied onto itself or into itself: such a call is refused before anything is
+//!   touched.
 //! - One file that cannot be copied is reported, and the others are copied.
 //! - A worker process that dies costs its time: what it was doing is done again.
 //!
-//! A file that is written to while it is copied is copied again, up to three times, and then reported; shorter ones than 64 KiB are not looked at twice.
+//! A file that is written to while it is copied is copied again, up to three times, and then
+//! reported; shorter ones than 64 KiB are not looked at twice.
 //!
 //! # How it is fast
 //!
-//! One thread lists folders, and looks at no file for it. Parcels of up to 128 names go to the workers, up to eight in a message: a message for each file would cost as
-//! much as the copy. While worker processes start, this one copies already. A worker that finds large files gives the rest of its parcel back. The kernel moves the bytes (`copy_file_range`) where it can.
+//! One thread lists folders, and looks at no file for it. Parcels of up to 128 names go to the
+//! workers, up to eight in a message: a message for each file would cost as much as the copy. While
+//! worker processes start, this one copies already. A worker that finds large files gives the rest
+//! of its parcel back. The kernel moves the bytes (`copy_file_range`) where it can.
 //!
-//! The number of system calls for an entry does not depend on how many there are, nor on how deep they
-//! are. Directories share the memory of their paths.
+//! The number of system calls for an entry does not depend on how many there are, nor on how deep
+//! they are. Directories share the memory of their paths.
 
 mod dir_path;
 mod engine;
@@ -70,14 +81,15 @@ pub const MAX_WORKERS: usize = 1024;
 /// How to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How many workers: one for each core, unless told otherwise. 0 counts as 1, and what is more than [`MAX_WORKERS`] as that.
+    /// How many workers: one for each core, unless told otherwise. 0 counts as 1, and what is more
+    /// than [`MAX_WORKERS`] as that.
     pub workers: usize,
     /// What a worker is.
     pub model: Model,
     /// What happens to a file whose name is taken in the target.
     pub on_exists: OnExists,
-    /// Whether to keep modes, times, extended attributes, and the owner where that is allowed. Otherwise the mode is kept as far as the umask allows,
-    /// without its set-id bits.
+    /// Whether to keep modes, times, extended attributes, and the owner where that is allowed.
+    /// Otherwise the mode is kept as far as the umask allows, without its set-id bits.
     pub preserve: bool,
     /// Whether to wait until everything is on disk.
     pub sync: bool,
@@ -101,16 +113,17 @@ impl Default for Options {
 /// What a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
-    /// A process of a [`Pool`](crate::Pool). Started when there is more than one parcel of work; until
-    /// it is there, and if it cannot be started, a thread of this process copies instead of it. Threads
-    /// also copy what would be too long to send: directories whose path below the target has
-    /// 1024 bytes or more, and files with more than 129 names.
+    /// A process of a [`Pool`](crate::Pool). Started when there is more than one parcel of work;
+    /// until it is there, and if it cannot be started, a thread of this process copies instead of
+    /// it. Threads also copy what would be too long to send: directories whose path below the
+    /// target has 1024 bytes or more, and files with more than 129 names.
     Process,
     /// A thread of this process.
     Thread,
 }
 
-/// What happens to a file whose name is taken in the target. Folders are not replaced but filled, in any case.
+/// What happens to a file whose name is taken in the target. Folders are not replaced but filled,
+/// in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnExists {
     /// What is there stays, and is counted.
@@ -172,7 +185,8 @@ pub struct Progress {
     pub is_listed: bool,
     /// Bytes written.
     pub bytes: u64,
-    /// Bytes to be written, once that is known. Sizes are looked up after half a second, if there seem to be five seconds' work or only few files left.
+    /// Bytes to be written, once that is known. Sizes are looked up after half a second, if there
+    /// seem to be five seconds' work or only few files left.
     pub bytes_found: Option<u64>,
     /// Bytes of `bytes` that are on disk, if [`Options::sync`] is asked for.
     pub on_disk: Option<u64>,
@@ -302,12 +316,16 @@ impl From<io::Error> for CopyError {
 
 /// Copies `sources` to `target`.
 ///
-/// One source becomes `target` itself, whether or not that is there: a folder that is there is filled. If `target` ends with `/`, if there are several sources, or if the source is
-/// a file and `target` a folder, then each source keeps its name inside `target`, which is made if it is not there. So the same call always means the same, and a second
-/// one goes on where a first one ended. The folder that `target` is in must be there. A source that is a symbolic link is copied as one, unless it ends with `/`.
+/// One source becomes `target` itself, whether or not that is there: a folder that is there is
+/// filled. If `target` ends with `/`, if there are several sources, or if the source is a file and
+/// `target` a folder, then each source keeps its name inside `target`, which is made if it is not
+/// there. So the same call always means the same, and a second one goes on where a first one ended.
+/// The folder that `target` is in must be there. A source that is a symbolic link is copied as one,
+/// unless it ends with `/`.
 ///
-/// `progress` is called a hundred times a second, and once at the end, on this thread; the copy does not end while it does not return. [`ControlFlow::Break`] stops the copy in any
-/// phase: what is not whole by then is deleted.
+/// `progress` is called a hundred times a second, and once at the end, on this thread; the copy
+/// does not end while it does not return. [`ControlFlow::Break`] stops the copy in any phase: what
+/// is not whole by then is deleted.
 ///
 /// # Errors
 ///

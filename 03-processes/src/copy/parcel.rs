@@ -12,7 +12,8 @@ use super::place::End;
 /// Names a parcel has at most; what a worker has done of it is kept in so many bits.
 pub(super) const NAMES: usize = 128;
 
-/// Bytes after which a worker gives the rest of its parcel back, so that others can take a share of large files.
+/// Bytes after which a worker gives the rest of its parcel back, so that others can take a share of
+/// large files.
 pub(super) const BUDGET: u64 = 8 << 20;
 
 /// A longer path is not sent to another process.
@@ -21,7 +22,8 @@ const LONG_PATH: usize = 1024;
 /// How the directory that a parcel's files go to stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Ground {
-    /// Not there yet. The parcel is all that is in it: it is filled under a temporary name, and renamed once.
+    /// Not there yet. The parcel is all that is in it: it is filled under a temporary name, and
+    /// renamed once.
     Unmade,
     /// Made by this run: nothing is in the way in it.
     Fresh,
@@ -70,9 +72,11 @@ pub(super) struct Parcel {
     pub(super) names: Vec<u8>,
     /// The name in the target, where it is another one; the parcel has one name then.
     pub(super) renamed: Option<Vec<u8>>,
-    /// Whether to copy a file that has several names. Otherwise it is only reported, so that all its names can stay one file.
+    /// Whether to copy a file that has several names. Otherwise it is only reported, so that all
+    /// its names can stay one file.
     pub(super) take_linked: bool,
-    /// Further names of the file whose first name this is, a parcel for each; and the file's device and inode.
+    /// Further names of the file whose first name this is, a parcel for each; and the file's device
+    /// and inode.
     pub(super) further: Vec<Parcel>,
     pub(super) inode: (u64, u64),
 }
@@ -183,7 +187,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// What must be set by hand to let the owner read, write and search a new directory or file of `mode`.
+    /// What must be set by hand to let the owner read, write and search a new directory or file of
+    /// `mode`.
     pub(super) fn lacks(&self, mode: u32, needed: u32) -> bool {
         mode & !self.umask & needed != needed
     }

@@ -1,8 +1,10 @@
 //! Directories by descriptor.
 //!
-//! The root of a tree is opened by its path once for each worker, and must be the directory that it was when the copy began: so a root that is swapped for a
-//! symbolic link while we copy leads nowhere. A directory below it is opened without following any symbolic link, and no path is too long. The last
-//! directories stay open, because the next one wanted is mostly one of them or inside one.
+//! The root of a tree is opened by its path once for each worker, and must be the directory that it
+//! was when the copy began: so a root that is swapped for a symbolic link while we copy leads
+//! nowhere. A directory below it is opened without following any symbolic link, and no path is too
+//! long. The last directories stay open, because the next one wanted is mostly one of them or
+//! inside one.
 
 use std::ffi::CStr;
 use std::io;
@@ -23,7 +25,8 @@ pub(super) fn id(stat: &Stat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
 }
 
-/// The root of a tree: its path as the user gave it, and the directory that it led to when the copy began.
+/// The root of a tree: its path as the user gave it, and the directory that it led to when the copy
+/// began.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct End {
     pub(super) path: Vec<u8>,
@@ -71,7 +74,8 @@ impl Step {
 impl Place {
     /// The directory's descriptor, for use with `openat` and the like.
     ///
-    /// Fails with `ESTALE` if the root is another directory by now, and with `ELOOP` or `ENOTDIR` if what stands there is not a directory.
+    /// Fails with `ESTALE` if the root is another directory by now, and with `ELOOP` or `ENOTDIR`
+    /// if what stands there is not a directory.
     pub(super) fn open(&mut self, root: &End, folder: &DirPath) -> Result<BorrowedFd<'_>> {
         if self.root.as_ref().is_none_or(|(end, _)| end != root) {
             self.way.clear();
@@ -225,7 +229,8 @@ pub(super) fn open_to_read(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedF
     openat(folder, name, flags, Mode::empty())
 }
 
-/// A path that leads to an open file itself, also to a symbolic link or to one that is not open for reading.
+/// A path that leads to an open file itself, also to a symbolic link or to one that is not open for
+/// reading.
 pub(super) fn path_of(fd: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }

@@ -1,8 +1,9 @@
 //! How far each worker is, told through memory that its death cannot take along.
 //!
-//! Each parcel under way has a slot. The worker counts there what it has written, for the progress, and marks each file once it
-//! stands under its final name. When a parcel is done again because its worker died, what is marked is not done again, and
-//! the one file that the dead worker may just have renamed is known.
+//! Each parcel under way has a slot. The worker counts there what it has written, for the progress,
+//! and marks each file once it stands under its final name. When a parcel is done again because its
+//! worker died, what is marked is not done again, and the one file that the dead worker may just
+//! have renamed is known.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,7 +37,8 @@ shared_struct! {
     }
 }
 
-/// The last position that has a bit. A file with more names has one for all of them from this one on.
+/// The last position that has a bit. A file with more names has one for all of them from this one
+/// on.
 pub(super) const LAST: usize = 127;
 
 /// Bytes for the head, and for each slot: cache lines of its own.
@@ -97,7 +99,8 @@ impl Slots {
     }
 }
 
-// Each slot has one writer at a time, and whoever reads after its death was told of that by the kernel: so no ordering is asked for.
+// Each slot has one writer at a time, and whoever reads after its death was told of that by the
+// kernel: so no ordering is asked for.
 impl Slot {
     /// Before a parcel is given to a worker, and after its result.
     pub(super) fn reset(&self) {

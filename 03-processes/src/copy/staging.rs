@@ -1,17 +1,23 @@
-//! Where a file or directory is made that cannot be made without a name: a directory of the worker's own in the target.
+//! Where a file or directory is made that cannot be made without a name: a directory of the
+//! worker's own in the target.
 //!
-//! A regular file needs no name before it is whole, where the file system has `O_TMPFILE`; what is killed then leaves nothing. Everything else is made in a
-//! directory with a temporary name (`.copy-….part`), and is renamed from there. That directory is removed after the work. What a killed run has left
-//! is recognized by three things, all of which must hold:
+//! A regular file needs no name before it is whole, where the file system has `O_TMPFILE`; what is
+//! killed then leaves nothing. Everything else is made in a directory with a temporary name
+//! (`.copy-….part`), and is renamed from there. That directory is removed after the work. What a
+//! killed run has left is recognized by three things, all of which must hold:
 //!
 //! - its name, the end of which is a checksum of the rest;
-//! - a lock that nobody holds: a worker holds one on its directory for as long as it uses it, and the kernel releases that when the worker ends;
-//! - a directory in it that says by its name which inode it was made in, and when: a directory that somebody has made, copied or restored has another
-//!   one. In its place an empty directory will do, since removing it can lose nothing.
+//! - a lock that nobody holds: a worker holds one on its directory for as long as it uses it, and
+//!   the kernel releases that when the worker ends;
+//! - a directory in it that says by its name which inode it was made in, and when: a directory that
+//!   somebody has made, copied or restored has another one. In its place an empty directory will
+//!   do, since removing it can lose nothing.
 //!
-//! A record of what is to be done at the end is kept there as well, as the name of a directory: the next run finds what a killed one has not done.
+//! A record of what is to be done at the end is kept there as well, as the name of a directory: the
+//! next run finds what a killed one has not done.
 //!
-//! Between making its directory and locking it a worker has put nothing there. If it has lost the directory when it holds the lock, it makes another one.
+//! Between making its directory and locking it a worker has put nothing there. If it has lost the
+//! directory when it holds the lock, it makes another one.
 
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, RandomState};
@@ -193,7 +199,8 @@ fn remove_if_left(above: BorrowedFd<'_>, name: &CStr, found: &mut dyn FnMut(u64)
     }
 }
 
-/// Deletes such a directory: files are in it, and directories of files. What says whose it is goes last.
+/// Deletes such a directory: files are in it, and directories of files. What says whose it is goes
+/// last.
 fn remove(above: BorrowedFd<'_>, name: &CStr, folder: BorrowedFd<'_>) -> Result<()> {
     let owner = owner(folder)?;
     // By the descriptor that is open: there may be no other one to be had.
@@ -256,7 +263,8 @@ mod tests {
         names
     }
 
-    /// Sweeps until nothing but `left` names are there: a process that another test is starting has the lock as well until it has become a program.
+    /// Sweeps until nothing but `left` names are there: a process that another test is starting has
+    /// the lock as well until it has become a program.
     fn sweep_to(left: usize, base: &Path, folder: &OwnedFd) {
         for _ in 0..1000 {
             sweep(folder.as_fd(), &mut |_| {}).unwrap();
@@ -322,7 +330,8 @@ mod tests {
     fn somebody_elses_file_of_such_a_name_stays() {
         let (base, folder) = base("mine");
         let at = |name: &CStr| base.join(OsStr::from_bytes(name.to_bytes()));
-        // A file, a link to a directory, a directory with something in it, one that was restored from a copy.
+        // A file, a link to a directory, a directory with something in it, one that was restored
+        // from a copy.
         fs::write(at(&new_name()), "mine").unwrap();
         std::os::unix::fs::symlink(std::env::temp_dir(), at(&new_name())).unwrap();
         let mine = at(&new_name());

@@ -1,6 +1,8 @@
-//! Finds what is to be copied: lists directories, makes them in the target, and cuts what is in them into parcels.
+//! Finds what is to be copied: lists directories, makes them in the target, and cuts what is in
+//! them into parcels.
 //!
-//! A listing tells the kind of each entry, so no file is looked at here: the worker has to look at it anyway.
+//! A listing tells the kind of each entry, so no file is looked at here: the worker has to look at
+//! it anyway.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, OsStr};
@@ -192,7 +194,8 @@ pub(super) struct Found {
     pub(super) folders: Vec<LateFolder>,
     /// A descriptor on each file system that something is copied to.
     pub(super) disks: Vec<OwnedFd>,
-    /// By root: a record of each directory in `folders` that must not stay as it is if this run is killed.
+    /// By root: a record of each directory in `folders` that must not stay as it is if this run is
+    /// killed.
     pub(super) records: HashMap<End, Staging>,
     /// Roots below which a killed run has left a directory that this one has not come to.
     pub(super) unfinished: HashSet<End>,
@@ -208,7 +211,8 @@ pub(super) struct Walker<'a> {
     devices: Vec<u64>,
     /// The roots of the target that are there, by path: what directory each is, and how it stands.
     ready: HashMap<Vec<u8>, ((u64, u64), Ground)>,
-    /// The directories that a source becomes: none of them is a source, by whatever name we come to it.
+    /// The directories that a source becomes: none of them is a source, by whatever name we come to
+    /// it.
     targets: HashSet<(u64, u64)>,
     /// The directories that were looked through for what killed runs have left.
     swept: HashSet<(u64, u64)>,
@@ -411,7 +415,8 @@ impl<'a> Walker<'a> {
         visits.extend(inner.into_iter().map(|name| visit.inner(&name, ground, &base)));
     }
 
-    /// Whether a directory can be left to the worker that fills it: if it is not there, and nothing has to be done to it later.
+    /// Whether a directory can be left to the worker that fills it: if it is not there, and nothing
+    /// has to be done to it later.
     fn may_be_unmade(&mut self, tree: &Tree, visit: &Visit, stat: &Stat) -> bool {
         let engine = self.engine;
         let Some((above, name)) = visit.target_folder.parent() else { return false };
@@ -436,7 +441,8 @@ impl<'a> Walker<'a> {
         Ok(statat(above, name, AtFlags::SYMLINK_NOFOLLOW).err() == Some(Errno::NOENT))
     }
 
-    /// Makes a directory in the target, or looks at the one that is there. `None`: it cannot be used, and that was said.
+    /// Makes a directory in the target, or looks at the one that is there. `None`: it cannot be
+    /// used, and that was said.
     fn make(
         &mut self,
         root: &Root,
@@ -522,8 +528,8 @@ impl<'a> Walker<'a> {
         Ok((ground, base.clone()))
     }
 
-    /// Makes the directory that the user has named, or opens the one that is there: what it is from now on, and how it stands. `source` is the directory that
-    /// becomes it, if one does.
+    /// Makes the directory that the user has named, or opens the one that is there: what it is from
+    /// now on, and how it stands. `source` is the directory that becomes it, if one does.
     fn make_root(
         &mut self,
         root: &Root,

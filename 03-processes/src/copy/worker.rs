@@ -1,8 +1,9 @@
 //! The worker's side: copies the files of a parcel.
 //!
-//! A file has no name before it is whole (`O_TMPFILE`), or a temporary one in a [`Staging`] directory. Where a directory is not there yet and the
-//! parcel is all that is in it, the directory itself is made there: one renaming for up to 128 files. Naming each would be
-//! a third of what a small file costs.
+//! A file has no name before it is whole (`O_TMPFILE`), or a temporary one in a [`Staging`]
+//! directory. Where a directory is not there yet and the parcel is all that is in it, the directory
+//! itself is made there: one renaming for up to 128 files. Naming each would be a third of what a
+//! small file costs.
 
 use std::ffi::CStr;
 use std::fmt::Display;
@@ -30,9 +31,11 @@ use super::{OnExists, meta};
 const PIECE: u64 = 16 << 20;
 /// The buffer where the kernel cannot copy by itself.
 const BUFFER: usize = 256 << 10;
-/// Files up to this length are read and written where that is allowed to be one call more: for a page it takes a tenth less time than having the kernel copy.
+/// Files up to this length are read and written where that is allowed to be one call more: for a
+/// page it takes a tenth less time than having the kernel copy.
 const SHORT: u64 = 16 << 10;
-/// Files longer than this are looked at once more when they are copied: they may have changed meanwhile.
+/// Files longer than this are looked at once more when they are copied: they may have changed
+/// meanwhile.
 const LOOK_AGAIN: u64 = 64 << 10;
 /// A position that no file has: the directory itself.
 pub(super) const FOLDER: usize = 1 << 32;
@@ -50,7 +53,8 @@ pub(super) struct Copier {
     pump: Pump,
 }
 
-/// The directory for what must have a name before it is whole: made when it is needed, and kept for the next parcel.
+/// The directory for what must have a name before it is whole: made when it is needed, and kept for
+/// the next parcel.
 #[derive(Default)]
 struct Temporary {
     base: Place,
@@ -125,7 +129,8 @@ struct Group {
     inode: (u64, u64),
     /// It, open: so that its number is not given to another file meanwhile.
     source: Option<(OwnedFd, Stat)>,
-    /// What the names are linked to: put there by this run or, as far as one can tell, an earlier one.
+    /// What the names are linked to: put there by this run or, as far as one can tell, an earlier
+    /// one.
     copy: Option<OwnedFd>,
     /// Whether there may be one of an earlier run.
     may_be_there: bool,
@@ -133,14 +138,16 @@ struct Group {
 
 impl Copier {
     pub(super) fn new(settings: Settings) -> Self {
-        // A file longer than the limit for this process (`ulimit -f`) is an error, and not the end of this thread, which only copies.
+        // A file longer than the limit for this process (`ulimit -f`) is an error, and not the end
+        // of this thread, which only copies.
         let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
         let pump = Pump { by_kernel: true, by_hand: false, buffer: Vec::new() };
         let (source, target) = (Place::default(), Place::default());
         Self { settings, source, target, temporary: Temporary::default(), pump }
     }
 
-    /// Removes the temporary directory. A worker process does that before it reports its work: so one that dies without any has left none.
+    /// Removes the temporary directory. A worker process does that before it reports its work: so
+    /// one that dies without any has left none.
     pub(super) fn clean_up(&mut self) {
         self.temporary.staging = None;
     }
@@ -348,7 +355,8 @@ fn rename_new(
     (to, new_name): (BorrowedFd<'_>, impl rustix::path::Arg + Copy),
 ) -> rustix::io::Result<()> {
     match renameat_with(folder, name, to, new_name, RenameFlags::NOREPLACE) {
-        // Not every file system can. What is not a directory can have a second name for a moment instead.
+        // Not every file system can. What is not a directory can have a second name for a moment
+        // instead.
         Err(Errno::INVAL | Errno::NOSYS) => {
             match linkat(folder, name, to, new_name, AtFlags::empty()) {
                 Ok(()) => unlinkat(folder, name, AtFlags::empty()),
@@ -399,7 +407,8 @@ struct Work<'a> {
     is_private: bool,
     /// Whether a file can be made without a name here.
     has_unnamed: bool,
-    /// Whether a worker that is dead now has begun this parcel, and whether it may have put everything in its place.
+    /// Whether a worker that is dead now has begun this parcel, and whether it may have put
+    /// everything in its place.
     again: bool,
     folder_again: bool,
     pump: &'a mut Pump,
@@ -540,7 +549,8 @@ impl Work<'_> {
                 Err(errno @ (Errno::NOSPC | Errno::DQUOT)) => {
                     return Err(failed("it cannot be linked")(errno));
                 }
-                // Another file system, one without links, or one that has no more for this file: so it becomes one more file.
+                // Another file system, one without links, or one that has no more for this file: so
+                // it becomes one more file.
                 Err(_) => {}
             }
         }
@@ -569,8 +579,9 @@ impl Work<'_> {
         openat(self.to, name, flags, Mode::empty()).ok()
     }
 
-    /// Finds what an earlier run has made of this file under another of its names. That is a file which differs in nothing that a copy would have; anything
-    /// else is somebody's own, and is not linked to.
+    /// Finds what an earlier run has made of this file under another of its names. That is a file
+    /// which differs in nothing that a copy would have; anything else is somebody's own, and is not
+    /// linked to.
     fn earlier(&self, all: &Parcel, source: BorrowedFd<'_>, stat: &Stat) -> Option<OwnedFd> {
         /// Whole files that are compared, where several of the names lead to different ones.
         const COMPARED: usize = 2;
@@ -601,7 +612,8 @@ impl Work<'_> {
         None
     }
 
-    /// Whether what is in the target has the kind, length and owner of a copy, and with `preserve` the mode and time.
+    /// Whether what is in the target has the kind, length and owner of a copy, and with `preserve`
+    /// the mode and time.
     fn could_be_a_copy(&self, there: &Stat, stat: &Stat) -> bool {
         let user = rustix::process::geteuid();
         let owner =
@@ -754,7 +766,8 @@ impl Work<'_> {
         Ok(Done::File(whole.bytes))
     }
 
-    /// Copies a file's contents and what is kept of the rest, to a file without a name, with a temporary one, or, in a private directory, with its own.
+    /// Copies a file's contents and what is kept of the rest, to a file without a name, with a
+    /// temporary one, or, in a private directory, with its own.
     fn write(
         &mut self,
         from: BorrowedFd<'_>,
@@ -825,7 +838,8 @@ impl Work<'_> {
             }
             let now = fstat(from).map_err(failed("it cannot be read"))?;
             let version = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-            // One that ends early and is what it was before has never had its length: files of /sys.
+            // One that ends early and is what it was before has never had its length: files of
+            // /sys.
             if version(&now) == version(&stat) {
                 bytes = Some(copied);
                 break;
@@ -1031,7 +1045,8 @@ struct Pump {
 }
 
 impl Pump {
-    /// Copies a file's contents, holes as holes; how far it came, which is less than its size if it has become shorter.
+    /// Copies a file's contents, holes as holes; how far it came, which is less than its size if it
+    /// has become shorter.
     fn copy(
         &mut self,
         from: BorrowedFd<'_>,

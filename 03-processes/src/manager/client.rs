@@ -35,7 +35,8 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client of the manager at `address`, which has the same `key`. Connects only in [`queue`](Self::queue).
+    /// A client of the manager at `address`, which has the same `key`. Connects only in
+    /// [`queue`](Self::queue).
     ///
     /// # Errors
     ///
@@ -59,7 +60,8 @@ impl Client {
         self
     }
 
-    /// Connects to the manager's queue `name`, whose items are of type `T` by agreement between the programs.
+    /// Connects to the manager's queue `name`, whose items are of type `T` by agreement between the
+    /// programs.
     ///
     /// Each `RemoteQueue` is a connection of its own: open one for each thread and each queue.
     ///
@@ -191,7 +193,8 @@ fn explained(error: io::Error) -> ManagerError {
 
 /// A connection to one queue of a manager.
 ///
-/// After [`ManagerError::Disconnected`] it is of no more use: connect anew. Whether a put that ended so has taken place is unknown.
+/// After [`ManagerError::Disconnected`] it is of no more use: connect anew. Whether a put that
+/// ended so has taken place is unknown.
 #[derive(Debug)]
 pub struct RemoteQueue<T> {
     stream: TcpStream,
@@ -286,7 +289,8 @@ impl<T> RemoteQueue<T> {
         }
     }
 
-    /// Closes the queue for all: putting is an error from now on; getting is, too, when all items in it have been got and acknowledged.
+    /// Closes the queue for all: putting is an error from now on; getting is, too, when all items
+    /// in it have been got and acknowledged.
     ///
     /// # Errors
     ///
@@ -304,11 +308,13 @@ impl<T> RemoteQueue<T> {
 }
 
 impl<T: Serialize + 'static> RemoteQueue<T> {
-    /// Puts an item, waiting for room as long as it takes. It is in the queue when this returns `Ok`.
+    /// Puts an item, waiting for room as long as it takes. It is in the queue when this returns
+    /// `Ok`.
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Closed`], [`TooLarge`](ManagerError::TooLarge), [`Encode`](ManagerError::Encode), [`Disconnected`](ManagerError::Disconnected).
+    /// [`ManagerError::Closed`], [`TooLarge`](ManagerError::TooLarge),
+    /// [`Encode`](ManagerError::Encode), [`Disconnected`](ManagerError::Disconnected).
     pub fn put(&mut self, item: &T) -> Result<(), ManagerError> {
         self.put_within(item, None)
     }
@@ -354,7 +360,8 @@ impl<T: DeserializeOwned + 'static> RemoteQueue<T> {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Closed`], [`Decode`](ManagerError::Decode), [`Disconnected`](ManagerError::Disconnected).
+    /// [`ManagerError::Closed`], [`Decode`](ManagerError::Decode),
+    /// [`Disconnected`](ManagerError::Disconnected).
     pub fn get(&mut self) -> Result<Lease<'_, T>, ManagerError> {
         self.get_within(None)
     }
@@ -400,8 +407,8 @@ impl<T: DeserializeOwned + 'static> RemoteQueue<T> {
 
 /// An item on lease: this client's to work on, the manager's until acknowledged.
 ///
-/// Dropped without that (an early return, a panic), or when the process or its machine dies, it goes back to its old place in the
-/// queue and another gets it.
+/// Dropped without that (an early return, a panic), or when the process or its machine dies, it
+/// goes back to its old place in the queue and another gets it.
 #[derive(Debug)]
 pub struct Lease<'a, T> {
     queue: &'a mut RemoteQueue<T>,
@@ -416,7 +423,8 @@ impl<T> Lease<'_, T> {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Disconnected`]: the manager does not know, so if it lives another client gets the item too.
+    /// [`ManagerError::Disconnected`]: the manager does not know, so if it lives another client
+    /// gets the item too.
     pub fn acknowledge(mut self) -> Result<T, ManagerError> {
         let value = self.value.take().expect("only taken here");
         self.end(|lease| Request::Acknowledge { lease })?;

@@ -20,22 +20,29 @@
 //!
 //! # What is promised
 //!
-//! - Nothing a client sends is decoded, and no more than 64 bytes of it are read, before it has proved that it has the key; and it
-//!   sends nothing but its proof before the manager has proved the same (HMAC-SHA256 over nonces of both sides).
-//! - A client that does not prove it in time is dropped. A client that breaks the protocol is dropped, alone.
-//! - An item got is on lease until acknowledged. If its client dies it returns to its old place at once; if the client's whole machine
-//!   vanishes, within half a minute. So an item is worked on *at least* once: by two clients, when the first one's
-//!   connection broke just before its acknowledgement.
-//! - When the manager is gone, whatever a client does or waits for ends with [`ManagerError::Disconnected`].
-//! - A manager is one thread, with a bounded number of connections. What it holds, it holds in memory: it ends with its process.
+//! - Nothing a client sends is decoded, and no more than 64 bytes of it are read, before it has
+//!   proved that it has the key; and it sends nothing but its proof before the manager has proved
+//!   the same (HMAC-SHA256 over nonces of both sides).
+//! - A client that does not prove it in time is dropped. A client that breaks the protocol is
+//!   dropped, alone.
+//! - An item got is on lease until acknowledged. If its client dies it returns to its old place at
+//!   once; if the client's whole machine vanishes, within half a minute. So an item is worked on
+//!   *at least* once: by two clients, when the first one's connection broke just before its
+//!   acknowledgement.
+//! - When the manager is gone, whatever a client does or waits for ends with
+//!   [`ManagerError::Disconnected`].
+//! - A manager is one thread, with a bounded number of connections. What it holds, it holds in
+//!   memory: it ends with its process.
 //!
 //! # What is not: secrecy
 //!
-//! **Nothing is encrypted, and after the handshake nothing is signed.** Whoever can read the network reads the items; whoever can change what
-//! passes can take over a connection. The manager therefore listens on the loopback address unless told otherwise. Between
-//! machines, send it through a tunnel that encrypts: WireGuard, an SSH tunnel (`ssh -L 5000:localhost:5000 host`), or TLS (`stunnel`). Take a
-//! key of at least 32 random bytes (`openssl rand -hex 32`): who listens in on a handshake can try short ones at leisure. The handshake keeps
-//! strangers out of the queues, not off the port: who reaches it can occupy connections until the deadline.
+//! **Nothing is encrypted, and after the handshake nothing is signed.** Whoever can read the
+//! network reads the items; whoever can change what passes can take over a connection. The manager
+//! therefore listens on the loopback address unless told otherwise. Between machines, send it
+//! through a tunnel that encrypts: WireGuard, an SSH tunnel (`ssh -L 5000:localhost:5000 host`), or
+//! TLS (`stunnel`). Take a key of at least 32 random bytes (`openssl rand -hex 32`): who listens in
+//! on a handshake can try short ones at leisure. The handshake keeps strangers out of the queues,
+//! not off the port: who reaches it can occupy connections until the deadline.
 
 mod client;
 mod server;
@@ -164,7 +171,8 @@ impl fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Listens at `address` instead of a free port of the loopback address. See what is [not promised](self).
+    /// Listens at `address` instead of a free port of the loopback address. See what is [not
+    /// promised](self).
     ///
     /// # Errors
     ///
@@ -178,7 +186,8 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// When the name is longer than 255 bytes or there is one of it already, or the capacity is zero.
+    /// When the name is longer than 255 bytes or there is one of it already, or the capacity is
+    /// zero.
     #[must_use]
     pub fn queue(mut self, name: &str, capacity: Option<usize>) -> Builder {
         assert!(name.len() <= wire::NAME_MAX, "a name of {} bytes", name.len());
@@ -188,14 +197,16 @@ impl Builder {
         self
     }
 
-    /// Takes items of up to `bytes`, encoded; 64 MiB unless told otherwise, 4 GiB less a kilobyte at the most.
+    /// Takes items of up to `bytes`, encoded; 64 MiB unless told otherwise, 4 GiB less a kilobyte
+    /// at the most.
     #[must_use]
     pub fn max_item_bytes(mut self, bytes: u64) -> Builder {
         self.settings.max_item = bytes.min(u64::from(u32::MAX) - wire::HEADER_MAX);
         self
     }
 
-    /// Serves up to `count` connections at once, 256 unless told otherwise; more are refused. A client has one for each queue it uses.
+    /// Serves up to `count` connections at once, 256 unless told otherwise; more are refused. A
+    /// client has one for each queue it uses.
     #[must_use]
     pub fn max_connections(mut self, count: usize) -> Builder {
         self.settings.max_connections = count;
@@ -214,7 +225,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when the key is empty; when the address is taken or not this machine's; when there is no thread to be had.
+    /// `InvalidInput` when the key is empty; when the address is taken or not this machine's; when
+    /// there is no thread to be had.
     pub fn start(self) -> io::Result<Manager> {
         crate::fork::begin_use()?;
         if self.settings.key.is_empty() {
@@ -275,7 +287,8 @@ impl Drop for Manager {
     }
 }
 
-/// Small messages at once, and an end to connections whose other side has vanished: asked after 10 s of silence, given up 15 s later.
+/// Small messages at once, and an end to connections whose other side has vanished: asked after 10
+/// s of silence, given up 15 s later.
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     setsockopt(stream, sockopt::KeepAlive, &true)?;

@@ -1,8 +1,9 @@
 //! The server: one thread, one `poll` over all connections, no lock.
 //!
-//! A connection is a small state machine. It carries one request at a time; anything that comes while one is being answered is a
-//! breach, and the end of the connection is seen at once, also while its client waits for an item. So the number of threads is one
-//! whatever clients do, and the number of connections is bounded.
+//! A connection is a small state machine. It carries one request at a time; anything that comes
+//! while one is being answered is a breach, and the end of the connection is seen at once, also
+//! while its client waits for an item. So the number of threads is one whatever clients do, and the
+//! number of connections is bounded.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -89,7 +90,8 @@ impl Connection {
             .expect("a reply can be encoded, its item came in a frame");
     }
 
-    /// Reads what is there, up to a frame (or the client's hello); false when there is no more for now.
+    /// Reads what is there, up to a frame (or the client's hello); false when there is no more for
+    /// now.
     fn read(&mut self, limit: usize) -> Result<(), Breach> {
         let mut buffer = [0; 64 << 10];
         let mut turn = TURN;
@@ -323,7 +325,8 @@ impl Server {
             pending: None,
             leases: BTreeMap::new(),
         };
-        // 40 bytes, which a new connection always takes; so they are never in the way of what the client sends.
+        // 40 bytes, which a new connection always takes; so they are never in the way of what the
+        // client sends.
         let greeting = [&wire::GREETING[..], &nonce].concat();
         if !matches!(connection.stream.write(&greeting), Ok(40)) {
             return;
@@ -444,8 +447,8 @@ impl Server {
         Ok(())
     }
 
-    /// Brings items and waiting clients of a queue together until nothing more can be done, and sends the answers. Then lets
-    /// those go that had no patience.
+    /// Brings items and waiting clients of a queue together until nothing more can be done, and
+    /// sends the answers. Then lets those go that had no patience.
     fn settle(&mut self, queue_index: usize) {
         let queue = &mut self.queues[queue_index];
         let mut answered = Vec::new();

@@ -36,8 +36,8 @@ fn deadline(seconds: u64) -> Deadline {
     Deadline(alive)
 }
 
-/// How the server ends a connection: everything it sent, and whether it had read all it was sent (then the end is clean; the kernel
-/// resets a connection that is closed with bytes unread).
+/// How the server ends a connection: everything it sent, and whether it had read all it was sent
+/// (then the end is clean; the kernel resets a connection that is closed with bytes unread).
 fn end_of(stream: &mut TcpStream) -> (Vec<u8>, bool) {
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut all = vec![];
@@ -80,7 +80,8 @@ fn start_child(role: &str, address: SocketAddr) -> Child {
         .unwrap()
 }
 
-/// Reads the child's output up to a line that begins with `word`, and returns the rest of that line.
+/// Reads the child's output up to a line that begins with `word`, and returns the rest of that
+/// line.
 fn line_from(child: &mut Child, word: &str) -> String {
     use std::io::BufRead;
     let lines = std::io::BufReader::new(child.stdout.as_mut().unwrap()).lines();
@@ -90,7 +91,8 @@ fn line_from(child: &mut Child, word: &str) -> String {
     found.next().expect("the child says so")
 }
 
-/// Not a test: what the children run. They end when their standard input does, so none outlives its parent.
+/// Not a test: what the children run. They end when their standard input does, so none outlives its
+/// parent.
 #[test]
 #[ignore = "the children of the other tests run this"]
 fn child() {

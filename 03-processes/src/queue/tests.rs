@@ -1,7 +1,7 @@
 //! The queue's behaviour, alone and with processes that are killed.
 //!
-//! The children are this very test binary, started again to run the "test" [`child`] only, with the arena as standard
-//! input. Each test has a deadline after which the whole run is aborted.
+//! The children are this very test binary, started again to run the "test" [`child`] only, with the
+//! arena as standard input. Each test has a deadline after which the whole run is aborted.
 
 use std::collections::{BTreeSet, HashMap};
 use std::env;
@@ -668,7 +668,8 @@ fn failpoints(mut orders: Orders, meanwhile: impl FnOnce(&mut Child)) -> Vec<Str
     report.get().unwrap()
 }
 
-/// The failpoints that `observe` saw, once those that are needed are among them: some are passed only if the scheduler wills.
+/// The failpoints that `observe` saw, once those that are needed are among them: some are passed
+/// only if the scheduler wills.
 fn failpoints_with(needed: &[&str], observe: impl Fn() -> Vec<String>) -> Vec<String> {
     let mut seen = vec![];
     for _ in 0..100 {
@@ -709,7 +710,8 @@ fn a_putter_killed_at_any_store_leaves_the_queue_whole() {
         }
         queue
     };
-    // Gets what the child puts, without a time-out: whatever the child does, it must not leave the getter asleep over an item.
+    // Gets what the child puts, without a time-out: whatever the child does, it must not leave the
+    // getter asleep over an item.
     let drain = |queue: &Queue<Vec<u8>>, child: &mut Child, pace: Pace| {
         thread::scope(|scope| {
             if pace == Pace::Afterwards {
@@ -770,8 +772,9 @@ fn a_putter_killed_at_any_store_leaves_the_queue_whole() {
     }
 }
 
-/// Has a child killed at each of these failpoints: `run` gets the name and the number of the attempt, and says whether the child
-/// came there. Where it comes only if the scheduler wills, it is tried again, so that each has been tried for certain.
+/// Has a child killed at each of these failpoints: `run` gets the name and the number of the
+/// attempt, and says whether the child came there. Where it comes only if the scheduler wills, it
+/// is tried again, so that each has been tried for certain.
 fn sweep(names: &[String], run: impl Fn(&str, usize) -> bool) {
     for name in names {
         let mut kills = 0;
@@ -837,7 +840,8 @@ fn a_getter_killed_at_any_store_loses_nothing_but_what_it_took() {
                     }
                 }
             };
-            // A rival waits behind the child: whatever wakes the child must, if that one dies, reach the rival.
+            // A rival waits behind the child: whatever wakes the child must, if that one dies,
+            // reach the rival.
             let rival = rival.then(|| scope.spawn(get_all));
             fill(&queue);
             let give_up = Instant::now() + Duration::from_secs(20);
@@ -1069,7 +1073,8 @@ struct Accounts {
     delivered: HashMap<u32, Vec<u32>>,
     /// Items that getters had taken, by their own notes, and not yet written down when they died.
     taken: u64,
-    /// Getters that died in the very step that takes the item (a system call, if it wakes a putter): before or after, nobody knows.
+    /// Getters that died in the very step that takes the item (a system call, if it wakes a
+    /// putter): before or after, nobody knows.
     in_the_act: u64,
     deliveries: u64,
     lost: u64,
@@ -1122,7 +1127,8 @@ impl Accounts {
         assert!(self.delivered.keys().all(|putter| self.putters.contains_key(putter)));
         assert!(at_least <= put && put <= at_most, "{at_least} <= {put} <= {at_most}");
         self.lost = put - self.deliveries;
-        // What died with a getter is what that getter had taken. A getter that died waiting, reading, or anywhere else, took nothing.
+        // What died with a getter is what that getter had taken. A getter that died waiting,
+        // reading, or anywhere else, took nothing.
         let most = self.taken + self.in_the_act;
         assert!(
             self.taken <= self.lost && self.lost <= most,

@@ -1,5 +1,5 @@
-//! A small harness for tests that start processes: `main` is ours, so `processes::init()` comes first in it; every test has a
-//! hard deadline; and when all have run, no process may be left.
+//! A small harness for tests that start processes: `main` is ours, so `processes::init()` comes
+//! first in it; every test has a hard deadline; and when all have run, no process may be left.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::collections::BTreeSet;
@@ -103,7 +103,8 @@ impl Watchdog {
     }
 }
 
-/// Prints the threads of this process and of all below it: what each is called, its state, and where in the kernel it waits.
+/// Prints the threads of this process and of all below it: what each is called, its state, and
+/// where in the kernel it waits.
 fn say_who_waits() {
     let mut family = vec![std::process::id()];
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -129,8 +130,9 @@ impl Drop for Watchdog {
     }
 }
 
-/// What is left of this test's processes two seconds later at the most: its children, zombies among them, and any other process that runs this
-/// very executable, other tests' of the same file being over.
+/// What is left of this test's processes two seconds later at the most: its children, zombies among
+/// them, and any other process that runs this very executable, other tests' of the same file being
+/// over.
 fn left_over() -> Vec<String> {
     let mut left = Vec::new();
     wait_until(Duration::from_secs(2), || {

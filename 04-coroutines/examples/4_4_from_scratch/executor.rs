@@ -1,7 +1,8 @@
 //! An executor: it keeps tasks that are not finished, and runs those that say they can go on.
 //!
-//! A task says so by its *waker*, which puts its number into the queue of what is ready. Nothing else makes it run: so
-//! nothing is asked again and again, and when nothing is ready the thread sleeps.
+//! A task says so by its *waker*, which puts its number into the queue of what is ready. Nothing
+//! else makes it run: so nothing is asked again and again, and when nothing is ready the thread
+//! sleeps.
 
 use std::{
     cell::{Cell, RefCell},
@@ -80,11 +81,13 @@ impl Executor {
     }
 
     // ANCHOR: run
-    /// Runs until all tasks have ended. A task that panics has ended: its panic comes out here, and `run` can be called again for the others.
+    /// Runs until all tasks have ended. A task that panics has ended: its panic comes out here, and
+    /// `run` can be called again for the others.
     pub fn run(&self) {
         while !self.0.tasks.borrow().is_empty() {
             let number = self.next_ready();
-            // Out of the map while it runs, so that it can spawn others. Not there: woken again after its end.
+            // Out of the map while it runs, so that it can spawn others. Not there: woken again
+            // after its end.
             let Some(mut task) = self.0.tasks.borrow_mut().remove(&number) else { continue };
             // From here on a wake counts for the next time, also one that comes while it runs.
             task.waker.queued.store(false, SeqCst);
@@ -97,7 +100,8 @@ impl Executor {
 
     /// The next task that can go on; asleep until there is one, or until a timer is due.
     fn next_ready(&self) -> u64 {
-        // Tasks that are ready come first; but tasks that keep waking themselves must not hold up the timers forever.
+        // Tasks that are ready come first; but tasks that keep waking themselves must not hold up
+        // the timers forever.
         let runs = self.0.runs.replace(self.0.runs.get() + 1);
         if runs % 64 == 63 && self.first_timer() == Some(Duration::ZERO) {
             self.wake_first_timer();

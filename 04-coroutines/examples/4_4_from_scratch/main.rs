@@ -1,8 +1,10 @@
 //! 4.4 · 从零写执行器 · From scratch: an executor in a hundred lines, with a waker, a queue of what is ready, and timers.
 //!
-//! Python: "a coroutine is a saved state that its program resumes": greenlet and gevent do it out of sight.
-//! Rust: the compiler makes the saved state of an `async` block; who resumes it, and when, is a library. This is one (`executor.rs`): a task that cannot go on
-//! leaves its waker with what it waits for, and is not looked at again before that wakes it.
+//! Python: "a coroutine is a saved state that its program resumes": greenlet and gevent do it out
+//! of sight.
+//! Rust: the compiler makes the saved state of an `async` block; who resumes it, and when, is a
+//! library. This is one (`executor.rs`): a task that cannot go on leaves its waker with what it
+//! waits for, and is not looked at again before that wakes it.
 //!
 //! Run: `cargo run --example 4_4_from_scratch` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/04-coroutines.md#from-scratch` · `notes/zh-CN/04-coroutines.md#from-scratch`
@@ -68,7 +70,8 @@ fn main() {
         "4 tasks, polled {} times; {ticks:.1} ticks on the clock, {share:.1} % of them on the processor",
         polls.get() + 1
     );
-    // Once at first, and once for each nap: nobody was asked for nothing. (And `d` once, uncounted.)
+    // Once at first, and once for each nap: nobody was asked for nothing. (And `d` once,
+    // uncounted.)
     assert_eq!(polls.get(), 3 + 4);
 
     // What it costs to be one that waits: the saved state, and where a stack is kept for it, that.

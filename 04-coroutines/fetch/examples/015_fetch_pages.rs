@@ -1,8 +1,10 @@
 //! 015 · 同时抓取网页 · A few pages at once: each is a task, and they end in the order in which they come.
 //!
-//! Python: `gevent.spawn` for each page; the patched socket switches to another one while a page is on its way.
-//! Rust: one task a page, on one thread; `await` is where another one may run. A page that fails is a value beside its URL, and the
-//! others go on. The exit status is 1 if one failed, and 130 after Ctrl-C.
+//! Python: `gevent.spawn` for each page; the patched socket switches to another one while a page is
+//! on its way.
+//! Rust: one task a page, on one thread; `await` is where another one may run. A page that fails is
+//! a value beside its URL, and the others go on. The exit status is 1 if one failed, and 130 after
+//! Ctrl-C.
 //!
 //! Run: `cargo run --example 015_fetch_pages` (a picture: `TIMELINE=1` before it), or with real ones:
 //! `cargo run --example 015_fetch_pages -- https://www.rust-lang.org https://www.python.org`

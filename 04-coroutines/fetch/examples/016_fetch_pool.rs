@@ -1,8 +1,9 @@
 //! 016 · 网页抓取池 · Many pages, a few at a time: the next one starts when one has ended, and results stand in the order asked.
 //!
 //! Python: `gevent.pool.Pool(n)`, and `map` gives the results in order.
-//! Rust: a set of tasks that is never filled above N; each knows its place in the list of results. The server counts as well: it never has
-//! more than N requests at once. The exit status is 1 if a page failed, and 130 after Ctrl-C, which still tells of what is done.
+//! Rust: a set of tasks that is never filled above N; each knows its place in the list of results.
+//! The server counts as well: it never has more than N requests at once. The exit status is 1 if a
+//! page failed, and 130 after Ctrl-C, which still tells of what is done.
 //!
 //! Run: `cargo run --example 016_fetch_pool` (a picture: `TIMELINE=1` before it), or with real ones:
 //! `cargo run --example 016_fetch_pool -- --at-once 4 https://www.rust-lang.org https://www.python.org`

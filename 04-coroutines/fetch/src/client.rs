@@ -113,14 +113,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with these limits. It trusts the certificates of the system (or those in `SSL_CERT_FILE`).
+    /// A client with these limits. It trusts the certificates of the system (or those in
+    /// `SSL_CERT_FILE`).
     ///
     /// # Errors
     ///
     /// If the file with certificates cannot be read, or holds none.
     pub fn new(options: &Options) -> Result<Client, Box<dyn Error>> {
         let mut roots = RootCertStore::empty();
-        // Some systems have none, or some that cannot be read: then there is no trust in what they vouch for.
+        // Some systems have none, or some that cannot be read: then there is no trust in what they
+        // vouch for.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = &options.ca {
             let wrong = |e: &dyn fmt::Display| format!("--ca {}: {e}", visible(path));

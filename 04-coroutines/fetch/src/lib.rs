@@ -1,5 +1,5 @@
-//! What the cases about pages share: a [`Client`] that gives up in time and says why, a [`Server`] to try it on, and
-//! their common flags.
+//! What the cases about pages share: a [`Client`] that gives up in time and says why, a [`Server`]
+//! to try it on, and their common flags.
 
 mod client;
 mod local;
@@ -60,7 +60,8 @@ pub fn urls(mut args: Args) -> Vec<String> {
 pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(work);
-    // A name is looked up by a function that cannot be stopped: nobody waits for one that is still at it.
+    // A name is looked up by a function that cannot be stopped: nobody waits for one that is still
+    // at it.
     runtime.shutdown_background();
     Ok(result)
 }
@@ -73,7 +74,8 @@ pub fn ended(result: Result<ExitCode, Box<dyn Error>>) -> ExitCode {
     })
 }
 
-/// How a program ends that did what it could: 130 if it was `interrupted`, 1 if pages failed, else 0.
+/// How a program ends that did what it could: 130 if it was `interrupted`, 1 if pages failed, else
+/// 0.
 pub fn status(interrupted: bool, failed: usize) -> ExitCode {
     match (interrupted, failed) {
         (true, _) => ExitCode::from(INTERRUPTED),

@@ -267,7 +267,8 @@ impl Reading {
             // What was told afterwards may have been before there was a row.
             let first = row.lanes[0].first().map_or(row.from, |bar| bar.from);
             row.from = row.from.min(first);
-            // Threads of one name, one after the other, share a row: the third round's stands behind the second's. So do tasks.
+            // Threads of one name, one after the other, share a row: the third round's stands
+            // behind the second's. So do tasks.
             let continues = |earlier: &Row| earlier.name == row.name && earlier.to <= row.from;
             let of = |thread| threads.iter().position(|(numbers, ..)| numbers.contains(&thread));
             if let Some(thread) = row.thread.and_then(of) {

@@ -1,5 +1,6 @@
-//! The chart as one HTML page that needs nothing else: buttons, Ctrl and the wheel, a pinch, or `+` and `-` zoom; a drag or the
-//! arrows move; a bar under the pointer shows its figures. Without scripts it shows the image.
+//! The chart as one HTML page that needs nothing else: buttons, Ctrl and the wheel, a pinch, or `+`
+//! and `-` zoom; a drag or the arrows move; a bar under the pointer shows its figures. Without
+//! scripts it shows the image.
 
 use super::{
     chart::{self, Chart, Kind},

@@ -78,18 +78,20 @@ thread_local! {
     static ROW: OnceCell<u64> = const { OnceCell::new() };
 }
 
-/// Starts the timeline of this program if `TIMELINE` asks for one, or joins that of the program that
-/// started it. The picture is made when what this returns is dropped, so keep it
-/// until the end of `main`: `let _timeline = timeline::start();`.
+/// Starts the timeline of this program if `TIMELINE` asks for one, or joins that of the program
+/// that started it. The picture is made when what this returns is dropped, so keep it until the end
+/// of `main`: `let _timeline = timeline::start();`.
 ///
-/// A `TIMELINE` that is invalid or names a file that cannot be written is an error: it is printed on standard error, and
-/// the program ends with status 2 ([`case!`](crate::case!) and [`Args::new`](crate::args::Args::new) check it before
-/// anything else happens). Only the first call in a process does anything.
+/// A `TIMELINE` that is invalid or names a file that cannot be written is an error: it is printed
+/// on standard error, and the program ends with status 2 ([`case!`](crate::case!) and
+/// [`Args::new`](crate::args::Args::new) check it before anything else happens). Only the first
+/// call in a process does anything.
 pub fn start() -> Timeline {
     open().unwrap_or_else(|complaint| refuse(&complaint))
 }
 
-/// Ends the program with exit status 2 if `TIMELINE` is invalid, or names a file that cannot be written.
+/// Ends the program with exit status 2 if `TIMELINE` is invalid, or names a file that cannot be
+/// written.
 pub(crate) fn check() {
     let is_child = environment::var_os(RECORD_VARIABLE).is_some();
     let value = environment::var_os("TIMELINE").unwrap_or_default();
@@ -103,9 +105,9 @@ fn refuse(complaint: &str) -> ! {
     process::exit(2)
 }
 
-/// Joins the timeline of the program that started this one, as a process called `name`; or does nothing,
-/// if that one draws none. For a library that starts this program again and does not get as far
-/// as its `main`, where [`start`] stands.
+/// Joins the timeline of the program that started this one, as a process called `name`; or does
+/// nothing, if that one draws none. For a library that starts this program again and does not get
+/// as far as its `main`, where [`start`] stands.
 pub fn join(name: &str) -> Timeline {
     let role = environment::var_os(RECORD_VARIABLE).and_then(|path| join_record(path.into(), name));
     Timeline { role: role.unwrap_or(Role::Off) }
@@ -148,7 +150,8 @@ pub fn ended(id: u32) {
     }
 }
 
-/// A row of its own for a task that is no thread: one thread runs many of them. It stands below the row of this thread.
+/// A row of its own for a task that is no thread: one thread runs many of them. It stands below the
+/// row of this thread.
 ///
 /// ```
 /// let row = util::timeline::row("task 1");

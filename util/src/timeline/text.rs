@@ -160,7 +160,8 @@ fn line(label: &str, cells: &[Cell], colours: bool) -> String {
     out + "\n"
 }
 
-/// `text` in exactly `columns`: padded, or with an ellipsis in its middle, for names often differ at their ends.
+/// `text` in exactly `columns`: padded, or with an ellipsis in its middle, for names often differ
+/// at their ends.
 pub(super) fn fit(text: &str, columns: usize) -> String {
     let mut out = text.to_owned();
     if width(text) > columns {

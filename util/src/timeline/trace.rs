@@ -20,7 +20,8 @@ pub(super) fn draw(chart: &Chart) -> String {
             json(&process.name)
         ));
         for (place, row) in process.rows.iter().enumerate() {
-            // The first thread's number is its process's. The kernel's numbers of the others are not in the record, and a task has none.
+            // The first thread's number is its process's. The kernel's numbers of the others are
+            // not in the record, and a task has none.
             let thread = if place == 0 { u64::from(id) } else { next };
             next += 1;
             events.push(format!(

@@ -82,8 +82,9 @@ fn store_files(store: &Path) -> Vec<PathBuf> {
 }
 
 // ANCHOR: effect
-/// Run number `run` of `job`. Twice, or twice at once, it has the effect of once: each run writes a file of its own,
-/// whole, and then gives it the job's name, which replaces what another run has put there.
+/// Run number `run` of `job`. Twice, or twice at once, it has the effect of once: each run writes a
+/// file of its own, whole, and then gives it the job's name, which replaces what another run has
+/// put there.
 pub fn run(worker: &str, job: &Job, run: u32, slow: Duration) -> Result<String, String> {
     let error = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
     let file_name = job.file.file_name().unwrap_or_default();
@@ -102,7 +103,8 @@ pub fn run(worker: &str, job: &Job, run: u32, slow: Duration) -> Result<String, 
     thread::sleep(slow);
 
     match fs::rename(part(run), effect(job)) {
-        // A later run took this one's worker for dead, has put the same result there, and cleared up.
+        // A later run took this one's worker for dead, has put the same result there, and cleared
+        // up.
         Err(e) if e.kind() == io::ErrorKind::NotFound && effect(job).exists() => {}
         renamed => renamed.map_err(|e| error(&effect(job), e))?,
     }

@@ -1,8 +1,10 @@
 //! 1.1.8 · 任务队列 · Job queue: workers on many machines take jobs from one store; one that is killed loses none.
 //!
-//! Python: RQ, a queue of jobs on Redis. A job whose worker was killed stays in a registry until a timer of minutes finds it there.
-//! Rust: `apalis` over a SQLite file or over Redis, by the same code. A job runs at least once, elsewhere if its worker dies; its effect is
-//! there once, because it is written whole, under the job's own name. A job that fails is tried again later, then kept with its reason.
+//! Python: RQ, a queue of jobs on Redis. A job whose worker was killed stays in a registry until a
+//! timer of minutes finds it there.
+//! Rust: `apalis` over a SQLite file or over Redis, by the same code. A job runs at least once,
+//! elsewhere if its worker dies; its effect is there once, because it is written whole, under the
+//! job's own name. A job that fails is tried again later, then kept with its reason.
 //!
 //! Run: `cargo run --example 1_1_8_job_queue` shows all of this (`TIMELINE=1` draws it); `-- --help` tells how to use it in earnest
 //! Notes: `notes/en/01-multitask.md#job-queue` · `notes/zh-CN/01-multitask.md#job-queue`

@@ -94,7 +94,8 @@ fn an_initializer_that_fails_breaks_the_pool_whatever_its_age() {
 fn every_way_of_submitting_hears_that_the_pool_is_broken() {
     let fail = |()| -> () { panic!("no worker") };
     // Each is the first to wait.
-    let waits: [fn(&Pool) -> Vec<Result<u32, TaskError>>; 5] = [
+    type Wait = fn(&Pool) -> Vec<Result<u32, TaskError>>;
+    let waits: [Wait; 5] = [
         |pool| vec![pool.apply(increment, 1)],
         |pool| vec![pool.map(increment, 0..100).map(|_| 0)],
         |pool| pool.options().may_run_again().chunk(7).map_each(increment, 0..100),

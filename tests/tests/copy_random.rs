@@ -430,7 +430,7 @@ fn one_tree(seed: u64, base: &Path, is_root: bool) -> Result<(), String> {
     let umask = rustix::process::umask(Mode::empty());
     rustix::process::umask(umask);
     let options = Options {
-        model: random.of(&["process", "thread"]),
+        model: random.of::<&str>(&["process", "thread"]),
         on_exists: *random.of(&[OnExists::Skip, OnExists::Overwrite, OnExists::Fail]),
         preserve: random.one_in(2),
         workers: 1 + random.next(3),

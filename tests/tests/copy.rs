@@ -303,9 +303,12 @@ struct Stopped {
 /// The length of what a process writes to: a file without a name, or with a temporary one.
 fn written(worker: u32) -> Option<u64> {
     let open = fs::read_dir(format!("/proc/{worker}/fd")).ok()?;
+    // The kernel shows a file without a name as `#INODE (deleted)` in its directory.
+    let is_unnamed = |path: &Path| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"#"))
+    };
     let is_ours = |fd: &fs::DirEntry| {
-        fs::read_link(fd.path())
-            .is_ok_and(|path| is_temporary(&path) || path.to_string_lossy().contains("/to/#"))
+        fs::read_link(fd.path()).is_ok_and(|path| is_temporary(&path) || is_unnamed(&path))
     };
     let mut files = open.flatten().filter(is_ours).filter_map(|fd| fs::metadata(fd.path()).ok());
     files.find(fs::Metadata::is_file).map(|file| file.len())

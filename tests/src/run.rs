@@ -64,7 +64,8 @@ pub fn run_to(command: &mut Command, stdout: To) -> Result<Outcome, String> {
     let mark = new_mark();
     let folder = tempfile::tempdir().map_err(|e| format!("no temporary folder: {e}"))?;
     let outcome = run_in(command, folder.path(), &mark, [stdout, To::File])?;
-    let grace = Duration::from_secs(if stdout == To::File { 0 } else { 10 });
+    // A child that is still starting learns of its parent's end at its first step, not before.
+    let grace = Duration::from_secs(if stdout == To::File { 2 } else { 10 });
     let ended = Instant::now();
     while ended.elapsed() < grace && !processes(&mark).is_empty() {
         thread::sleep(Duration::from_millis(10));

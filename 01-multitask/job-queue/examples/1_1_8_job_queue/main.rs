@@ -146,7 +146,11 @@ impl Command {
                 args.refuse(&format!("{flag} is an option of {of} only"));
             }
         }
-        let role = match role? {
+        let Some(role) = role else {
+            args.finish();
+            return None;
+        };
+        let role = match role {
             "produce" => {
                 let needed = |given: Option<PathBuf>, flag| {
                     given.unwrap_or_else(|| args.refuse(&format!("produce needs {flag} DIR")))

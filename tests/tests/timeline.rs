@@ -1,9 +1,14 @@
 //! What `TIMELINE` makes of a real case, and what it does when it cannot.
 
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::{
-    fs,
+    fs::{self, File},
+    io::{Read, Seek},
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
-    process::{Command, Output},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 fn run(name: &str, timeline: &str, folder: &Path) -> Output {
@@ -214,5 +219,158 @@ fn a_trace_has_the_ids_and_the_order_of_the_chart() {
         let (thread, [a, b, c]) = (place(&format!("thread {n}")), ["a", "b", "c"].map(task));
         assert!(thread < a && thread < b && thread < c, "{rows:?}");
         assert_eq!([a, b, c].iter().max().unwrap() - thread, 3, "nothing in between: {rows:?}");
+    }
+}
+
+/// Starts `command` in a process group of its own, waits until the record of its timeline contains
+/// `event`, and sends the signal to the group or to the process alone. Returns how it ended, and
+/// its standard error. No process of it and no file but `picture` may be left.
+fn interrupted(
+    command: &mut Command,
+    timeline: &str,
+    event: &str,
+    signal: Signal,
+    alone: bool,
+) -> (ExitStatus, String, Option<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stderr = tempfile::tempfile().unwrap();
+    command
+        .env("TIMELINE", timeline)
+        .env_remove("COLUMNS")
+        .current_dir(folder.path())
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr.try_clone().unwrap());
+    let mut process = Killed(command.spawn().unwrap());
+    until(event, || record(process.0.id()).is_some_and(|record| record.contains(event)));
+    let id = Pid::from_child(&process.0);
+    let sent = if alone { kill_process(id, signal) } else { kill_process_group(id, signal) };
+    sent.unwrap();
+    let status = checks::run::ended(&mut process.0);
+    until("its processes are gone", || !runs_in(folder.path()));
+    let picture = fs::read_to_string(folder.path().join(timeline)).ok();
+    let files = checks::entries(folder.path()).unwrap();
+    assert_eq!(files.len(), usize::from(picture.is_some()), "{files:?}");
+    let mut said = String::new();
+    stderr.rewind().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    (status, said, picture)
+}
+
+/// A child that does not outlive a test that fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < checks::run::TIME_LIMIT, "never: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What the timeline of this process has recorded so far.
+fn record(process: u32) -> Option<String> {
+    let files = checks::entries(Path::new(&format!("/proc/{process}/fd"))).ok()?;
+    let is_record = |file: &&_| {
+        fs::read_link(file).is_ok_and(|name| name == Path::new("/memfd:timeline (deleted)"))
+    };
+    let mut text = String::new();
+    File::open(files.iter().find(is_record)?).ok()?.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Whether the current directory of any process is `folder`.
+fn runs_in(folder: &Path) -> bool {
+    let processes = checks::entries(Path::new("/proc")).unwrap();
+    processes.iter().any(|one| fs::read_link(one.join("cwd")).is_ok_and(|cwd| cwd == folder))
+}
+
+/// A case in the middle of sleeping a minute.
+fn sleeper(name: &str) -> Command {
+    let mut command = Command::new(checks::program(name));
+    command.env("TICK_MS", "60000");
+    command
+}
+
+#[test]
+fn ctrl_c_draws_what_there_was_and_ends_the_case() {
+    for (name, event, drawn) in [
+        ("28_4_main_waits_forever", "loop 2, 1\n", &["thread 1", "thread 2", "loop 1, 1"][..]),
+        ("001_process", "dancing 1\n", &["Process-2", "dancing 1"]),
+        ("28_13_clock_process", "other things\n", &["other things"]),
+        ("014_gevent", "\tc\n", &["014_gevent", "main"]),
+    ] {
+        for (timeline, begins, ends) in [
+            ("a.svg", "<svg ", "</svg>\n"),
+            ("a.html", "<!doctype html>", "</html>\n"),
+            ("a.json", "[\n", "]\n"),
+            ("1", "", "\n"),
+        ] {
+            let (status, said, picture) =
+                interrupted(&mut sleeper(name), timeline, event, Signal::INT, false);
+            assert_eq!(status.signal(), Some(2), "{name} {timeline}: {status}: {said}");
+            let picture = if timeline == "1" {
+                assert!(said.contains("✗ cut off"), "{said}");
+                said
+            } else {
+                assert_eq!(said, "", "{name} {timeline}");
+                picture.expect("a picture")
+            };
+            assert!(picture.starts_with(begins) && picture.ends_with(ends), "{picture}");
+            for text in [&[name], drawn].concat() {
+                assert!(picture.contains(text), "{name}: {text} is not in {picture}");
+            }
+        }
+    }
+}
+
+#[test]
+fn other_signals_that_end_a_case_draw_too() {
+    for (signal, alone) in [(Signal::TERM, true), (Signal::HUP, false), (Signal::INT, true)] {
+        let (status, said, picture) =
+            interrupted(&mut sleeper("001_process"), "a.svg", "dancing 1\n", signal, alone);
+        assert_eq!((status.signal(), said.as_str()), (Some(signal.as_raw()), ""));
+        assert!(picture.expect("a picture").contains("dancing 1"));
+    }
+    // This one cannot be handled.
+    let (status, _, picture) =
+        interrupted(&mut sleeper("001_process"), "a.svg", "dancing 1\n", Signal::KILL, true);
+    assert_eq!((status.signal(), picture), (Some(9), None));
+}
+
+#[test]
+fn a_case_that_ignores_or_handles_ctrl_c_still_does() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' INT; exec \"$0\" --for 20"]).env("TICK_MS", "50");
+    command.arg(checks::program("28_4_main_waits_forever"));
+    let (status, said, picture) =
+        interrupted(&mut command, "a.svg", "loop 2, 1\n", Signal::INT, false);
+    assert!(status.success() && said.is_empty(), "{status}: {said}");
+    assert!(picture.expect("a picture").contains("loop 1, 15"), "it went on to its end");
+
+    let mut command = Command::new(checks::program("016_fetch_pool"));
+    command.args(["--at-once", "1"]).env("TICK_MS", "200");
+    let (status, said, picture) = interrupted(&mut command, "a.svg", "/3\n", Signal::INT, false);
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(picture.expect("a picture").contains("fetch"));
+}
+
+#[test]
+fn a_variable_that_no_signal_left_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = checks::program("28_11_mutex");
+    for value in ["", "x", "1 0 2", "1 0 2 3", "0 99999999999 2"] {
+        let mut command = Command::new(&program);
+        command.env("TIMELINE_INTERRUPTED", value).env("TIMELINE", "a.svg").env("TICK_MS", "5");
+        let output = command.current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");
     }
 }

@@ -59,6 +59,7 @@ impl Args {
     }
 
     fn start(help: Help) -> Args {
+        timeline::end_if_interrupted();
         let (left, behind) = split(env::args_os().skip(1));
         let args = Args { help, left, behind };
         let has = |long: &str, short: &str| args.left.iter().any(|a| a == long || a == short);

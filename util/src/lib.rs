@@ -28,6 +28,7 @@ pub mod compiler;
 mod error;
 pub mod heap;
 pub mod held;
+mod interrupt;
 pub mod measure;
 pub mod output;
 pub mod scratch;

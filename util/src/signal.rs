@@ -23,24 +23,26 @@ use std::{
 /// The error of a write to a pipe or socket whose reader is gone.
 pub(crate) const EPIPE: c_int = 32;
 const SIGPIPE: c_int = 13;
-const SIG_DFL: usize = 0;
+pub(crate) const SIG_DFL: usize = 0;
 const SI_USER: c_int = 0; // sent by `kill`, or by the kernel for a write of this process
 const SI_QUEUE: c_int = -1; // sent by `sigqueue`
-const SA_SIGINFO: c_int = 4;
-const SA_ONSTACK: c_int = 0x0800_0000;
-const SA_RESTART: c_int = 0x1000_0000;
+pub(crate) const SA_SIGINFO: c_int = 4;
+pub(crate) const SA_ONSTACK: c_int = 0x0800_0000;
+pub(crate) const SA_RESTART: c_int = 0x1000_0000;
 const SA_NODEFER: c_int = 0x4000_0000; // so the handler can end this process by the same signal
 
 #[repr(C)]
-struct Action {
-    handler: extern "C" fn(c_int, *const Info, *mut c_void),
-    mask: [c_ulong; 16],
-    flags: c_int,
-    restorer: usize,
+pub(crate) struct Action {
+    /// The address of a function, or [`SIG_DFL`]. With [`SA_SIGINFO`] the function is called with
+    /// the signal, an [`Info`] and a context.
+    pub handler: usize,
+    pub mask: [c_ulong; 16],
+    pub flags: c_int,
+    pub restorer: usize,
 }
 
 #[repr(C)]
-struct Info {
+pub(crate) struct Info {
     signal: c_int,
     error: c_int,
     code: c_int,
@@ -53,14 +55,14 @@ struct Info {
 }
 
 unsafe extern "C" {
-    fn sigaction(signal: c_int, action: *const Action, old: *mut Action) -> c_int;
+    pub(crate) fn sigaction(signal: c_int, action: *const Action, old: *mut Action) -> c_int;
     fn write(descriptor: c_int, bytes: *const u8, count: usize) -> isize;
     // With `usize` for the handler, as `SIG_DFL` is a number and not a function.
-    safe fn signal(signal: c_int, handler: usize) -> usize;
+    pub(crate) safe fn signal(signal: c_int, handler: usize) -> usize;
     // The value is a `union` as large as a pointer, which is passed like a number.
     safe fn sigqueue(process: c_int, signal: c_int, value: usize) -> c_int;
-    safe fn getpid() -> c_int;
-    safe fn kill(process: c_int, signal: c_int) -> c_int;
+    pub(crate) safe fn getpid() -> c_int;
+    pub(crate) safe fn kill(process: c_int, signal: c_int) -> c_int;
     safe fn _exit(status: c_int) -> !;
 }
 
@@ -68,7 +70,7 @@ unsafe extern "C" {
 /// without a reader stays an error.
 pub(crate) fn listen() {
     let action = Action {
-        handler,
+        handler: handler as *const () as usize,
         mask: [0; 16],
         flags: SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER,
         restorer: 0,

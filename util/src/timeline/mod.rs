@@ -23,6 +23,12 @@
 //! A program started with [`env()`] in its environment adds its rows to the same picture, also
 //! if it is killed: an event is one appending write to one record, and what it began
 //! and did not end is drawn as cut off.
+//!
+//! Ctrl-C (`SIGINT`), `SIGTERM` and `SIGHUP` still make the picture of what there was, unless the
+//! program ignores or handles them itself; then the signal ends the program, as it would without a
+//! timeline. For the picture the signal's handler starts the program anew in the same process, and
+//! [`case!`](crate::case!), [`Args::new`](crate::args::Args::new) or [`start`], whichever comes
+//! first, draws and ends it: nothing may stand before it that must not happen twice.
 
 mod chart;
 mod html;
@@ -34,6 +40,7 @@ use chart::{Chart, Event};
 use std::{
     cell::OnceCell,
     env as environment,
+    ffi::CStr,
     fmt::Display,
     fs::{self, File, OpenOptions},
     io::{self, IsTerminal, Write},
@@ -48,8 +55,11 @@ use std::{
     time::Instant,
 };
 
-use crate::{eprintln, sys, text::visible};
+use crate::{eprintln, interrupt, sys, text::visible};
 pub use chart::Kind;
+
+/// What the record is called in `/proc`.
+const RECORD_NAME: &CStr = c"timeline";
 
 /// Whether anything is recorded: all that a span looks at when nothing is.
 static ON: AtomicBool = AtomicBool::new(false);
@@ -98,6 +108,21 @@ pub(crate) fn check() {
     if !is_child && let Err(complaint) = target(Path::new(&value)) {
         refuse(&complaint);
     }
+}
+
+/// Draws what there was and ends this process, if a signal interrupted the program that it ran
+/// before.
+pub(crate) fn end_if_interrupted() {
+    let name = RECORD_NAME.to_str().expect("it is ASCII");
+    let Some(interrupted) = interrupt::taken(name) else { return };
+    append(&interrupted.file, sys::monotonic_nanoseconds(), process::id(), &Event::Ended);
+    let value = environment::var_os("TIMELINE").unwrap_or_default();
+    match target(Path::new(&value)) {
+        Ok(Some(target)) => draw_or_complain(&interrupted.file, &target),
+        Ok(None) => {}
+        Err(complaint) => eprintln!("timeline: no picture: {complaint}"),
+    }
+    interrupted.die()
 }
 
 fn refuse(complaint: &str) -> ! {
@@ -251,10 +276,14 @@ impl Drop for Timeline {
         }
         write(&Event::Ended);
         ON.store(false, Relaxed); // threads that live on draw nothing more
-        if let (Role::Root(target), Some(record)) = (&self.role, RECORD.get())
-            && let Err(error) = make_picture(&record.file, target)
-        {
-            eprintln!("timeline: no picture: {error}");
+        if let (Role::Root(target), Some(record)) = (&self.role, RECORD.get()) {
+            // A signal while a file is written has it written again. What stands on a terminal
+            // cannot be taken back.
+            if matches!(target, Target::Terminal) {
+                interrupt::stop();
+            }
+            draw_or_complain(&record.file, target);
+            interrupt::stop();
         }
     }
 }
@@ -296,17 +325,22 @@ fn write_for(id: u32, event: &Event) {
 
 fn write_at(time: u64, id: u32, event: &Event) {
     if let Some(record) = RECORD.get() {
-        let line = event.to_line(time, id);
-        // One write to a file opened for appending is never mixed with another's. If it fails
-        // (a full disk), the picture lacks it: no reason to stop the program that is drawn.
-        let _ = (&record.file).write(line.as_bytes());
+        append(&record.file, time, id, event);
     }
+}
+
+fn append(mut record: &File, time: u64, id: u32, event: &Event) {
+    let line = event.to_line(time, id);
+    // One write to a file opened for appending is never mixed with another's. If it fails
+    // (a full disk), the picture lacks it: no reason to stop the program that is drawn.
+    let _ = record.write(line.as_bytes());
 }
 
 fn open() -> Result<Timeline, String> {
     if RECORD.get().is_some() {
         return Ok(Timeline { role: Role::Off });
     }
+    end_if_interrupted();
     if let Some(path) = environment::var_os(RECORD_VARIABLE) {
         // If it cannot be opened, the program that drew is gone.
         let role = join_record(path.into(), &program()).unwrap_or(Role::Off);
@@ -318,6 +352,9 @@ fn open() -> Result<Timeline, String> {
     };
     let record = new_record().map_err(|e| format!("no record: {e}"))?;
     let role = record_into(record, &program(), Role::Root(target));
+    if let (Some(_), Some(record)) = (&role, RECORD.get()) {
+        interrupt::start_again(&record.file);
+    }
     Ok(Timeline { role: role.unwrap_or(Role::Off) })
 }
 
@@ -384,11 +421,17 @@ fn draft(picture: &Path) -> PathBuf {
 /// Others reach it through this process's descriptor.
 fn new_record() -> io::Result<Record> {
     use std::os::fd::AsRawFd;
-    let memory = sys::memory_file(c"timeline")?;
+    let memory = sys::memory_file(RECORD_NAME)?;
     let own = format!("/proc/self/fd/{}", memory.as_raw_fd());
     let file = OpenOptions::new().append(true).read(true).open(own)?; // the same one, to append to
     let path = format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd()).into();
     Ok(Record { file, path })
+}
+
+fn draw_or_complain(record: &File, target: &Target) {
+    if let Err(error) = make_picture(record, target) {
+        eprintln!("timeline: no picture: {error}");
+    }
 }
 
 fn make_picture(record: &File, target: &Target) -> io::Result<()> {

@@ -6,7 +6,7 @@
 //! one packet, everything else: its parent's pidfd, the shared-memory arena, the function, the
 //! argument and the descriptors in it. The packet was there before the process was.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::exit;
 use std::sync::OnceLock;
@@ -183,7 +183,8 @@ pub(crate) fn start_packet(start: &Start) -> Vec<u8> {
 /// be trusted.
 fn refuse_strangers(socket: &OwnedFd) {
     let refuse = |reason: &str| {
-        eprintln!(
+        let _ = writeln!(
+            io::stderr(),
             "this process was started to run a function of the program, and refuses: {reason}"
         );
         exit(SETUP_FAILED)

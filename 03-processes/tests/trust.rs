@@ -27,6 +27,7 @@ const TESTS: &[common::Named] = &[
     ("what_a_parent_sends_is_run_by_its_child", what_a_parent_sends_is_run_by_its_child),
     ("an_orphan_ends_without_a_word", an_orphan_ends_without_a_word),
     ("another_build_refuses", another_build_refuses),
+    ("a_refusal_that_cannot_be_printed_is_the_same", a_refusal_that_cannot_be_printed_is_the_same),
     ("a_socket_that_is_not_the_parents_is_refused", a_socket_that_is_not_the_parents_is_refused),
     ("another_users_socket_is_refused", another_users_socket_is_refused),
     (
@@ -278,6 +279,16 @@ fn a_socket_that_is_not_the_parents_is_refused() {
     let place = Place::new("parent");
     let outcome = attacked(&mut helper("attack"), &place.copy("copy", 0o755), "grandparent");
     assert_refused(&outcome, "is not its parent's");
+}
+
+fn a_refusal_that_cannot_be_printed_is_the_same() {
+    let place = Place::new("full");
+    let victim = place.copy("copy", 0o755);
+    for forgery in ["mark", "packet", "grandparent"] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let outcome = attacked(helper("attack").stderr(full), &victim, forgery);
+        assert_refused(&outcome, "");
+    }
 }
 
 fn another_users_socket_is_refused() {

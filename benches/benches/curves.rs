@@ -32,6 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{runtime, sync::Semaphore};
+use util::eprintln;
 use web::{Client, Server, timed};
 
 /// Seconds for so many units.

@@ -8,7 +8,10 @@ mod slow_server;
 use benches::python;
 use slow_server::SlowServer;
 use std::{process::exit, time::Duration};
-use util::work::{ask, count_primes};
+use util::{
+    eprintln,
+    work::{ask, count_primes},
+};
 
 /// How much of it.
 #[derive(Clone, Copy, PartialEq)]

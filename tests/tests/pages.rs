@@ -5,6 +5,7 @@
 //! - The notes in both languages have the section that the header names, and quote or name the case.
 //! - Both languages have the same sections with the same quotes.
 //! - Every link and every quote leads to something that is there.
+//! - A source that prints on standard error does it with `util`'s macro, which does not panic.
 
 use checks::{Case, header::Header};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
@@ -162,8 +163,7 @@ fn both_languages_have_the_same_sections_and_quotes() {
 
 #[test]
 fn every_link_and_quote_leads_somewhere() {
-    let mut pages = Vec::new();
-    markdown(checks::root(), &mut pages);
+    let pages = files("md");
     assert!(pages.len() >= 6, "{pages:?}");
     for path in pages {
         let page = Page::read(&path);
@@ -191,16 +191,46 @@ fn every_link_and_quote_leads_somewhere() {
     }
 }
 
-/// All Markdown below `folder` that is kept in the project.
-fn markdown(folder: &Path, found: &mut Vec<PathBuf>) {
-    for path in checks::entries(folder).unwrap() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() && !name.starts_with('.') && name != "target" && name != "book" {
-            markdown(&path, found);
-        } else if name.ends_with(".md") {
-            found.push(path);
+/// `std`'s macros panic if standard error cannot be written, which changes what the program does.
+#[test]
+fn no_source_prints_on_standard_error_with_a_macro_that_panics() {
+    let sources = files("rs");
+    assert!(sources.len() >= 100, "{sources:?}");
+    let is_test = |path: &Path| path.iter().any(|part| part == "tests" || part == "tests.rs");
+    let mut users = 0;
+    for path in sources.iter().filter(|path| !is_test(path.strip_prefix(checks::root()).unwrap())) {
+        let text = read(path);
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let (uses, code): (Vec<_>, Vec<_>) = code.partition(|line| {
+            let line = line.trim();
+            line == "eprintln," || line.starts_with("use ") && line.contains("eprintln")
+        });
+        for line in code {
+            let prints = |name: &str| line.contains(name) && !line.contains("macro_rules!");
+            assert!(!prints("eprint!") && !prints("dbg!"), "{}: {line}", path.display());
+            if prints("eprintln!") && !line.contains("crate::eprintln!") {
+                users += 1;
+                assert!(!uses.is_empty(), "{}: `use util::eprintln`: {line}", path.display());
+            }
         }
     }
+    assert!(users >= 10, "{users}");
+}
+
+/// All files below the root with this extension that are kept in the project.
+fn files(extension: &str) -> Vec<PathBuf> {
+    let (mut folders, mut found) = (vec![checks::root().to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in checks::entries(&folder).unwrap() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_dir() && !name.starts_with('.') && name != "target" && name != "book" {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// What a page of Markdown refers to, and what can be referred to in it.

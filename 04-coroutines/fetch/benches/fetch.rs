@@ -27,7 +27,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{runtime, task::JoinSet};
-use util::measure::{self, Cost, Table};
+use util::{
+    eprintln,
+    measure::{self, Cost, Table},
+};
 
 const DELAY: Duration = Duration::from_millis(20);
 const BODY: usize = 1000;

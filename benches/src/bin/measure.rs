@@ -16,7 +16,7 @@ use std::{
     process::{Command, ExitCode, Stdio},
     time::Instant,
 };
-use util::args::Args;
+use util::{args::Args, eprintln};
 
 const HELP: &str = "Usage: measure [--quick] [QUESTION…]
 
@@ -224,8 +224,8 @@ fn one_round(question: &Question) -> Result<Round, Box<dyn Error>> {
         .stdin(Stdio::null())
         .output()?;
     if !output.status.success() {
-        io::Write::write_all(&mut io::stderr(), &output.stdout)?;
-        io::Write::write_all(&mut io::stderr(), &output.stderr)?;
+        let _ = io::Write::write_all(&mut io::stderr(), &output.stdout);
+        let _ = io::Write::write_all(&mut io::stderr(), &output.stderr);
         return Err(format!("{}: {}", question.name, output.status).into());
     }
     let results = Results::read(&folder)?;

@@ -9,7 +9,7 @@ use benches::{
     results::{Results, target, write_whole},
 };
 use std::{error::Error, process::ExitCode};
-use util::args::Args;
+use util::{args::Args, eprintln};
 
 const HELP: &str = "Usage: report [--pages] [--claims]
 

@@ -55,10 +55,11 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They wait most of their time, for workers to be found dead.
     arguments.test_threads.get_or_insert(8);
-    let alone: [(&'static str, fn()); 9] = [
+    let alone: [(&'static str, fn()); 10] = [
         ("a_store_that_is_read_only_can_be_read", a_store_that_is_read_only),
         ("an_output_that_cannot_be_written_is_no_panic", an_output_that_cannot_be_written),
         ("what_is_wrong_is_said", what_is_wrong_is_said),
+        ("too_few_open_files_are_one_error", too_few_open_files_are_one_error),
         ("a_role_is_a_word_and_not_the_value_of_a_flag", a_role_is_a_word),
         ("a_file_that_is_not_a_store_is_not_changed", a_file_that_is_not_a_store_is_not_changed),
         ("results_and_the_store_do_not_become_jobs", results_and_the_store_do_not_become_jobs),
@@ -1136,6 +1137,25 @@ fn a_full_disk_and_an_early_end_lose_nothing() {
     worker.is_told_to_stop();
     bench.all_there(3);
     assert_eq!(sqlite_says(&store, "PRAGMA integrity_check;"), "ok\n");
+}
+
+/// The demonstration ends with one line, nothing done and nothing left.
+fn too_few_open_files_are_one_error() {
+    let folder = TempDir::new().unwrap();
+    for limit in [6, 9, 10, 12, 13, 14, 16, 18, 20] {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={limit}")).arg(checks::program("1_1_8_job_queue"));
+        let outcome = run::run(command.env("TMPDIR", folder.path())).unwrap();
+        let said = outcome.stderr.as_str();
+        assert_eq!(
+            (outcome.status.code(), outcome.stdout.as_str()),
+            (Some(1), ""),
+            "{limit}: {said}"
+        );
+        let is_one = said.starts_with("error: ") && said.lines().count() == 1;
+        assert!(is_one && said.contains("Too many open files"), "{limit}: {said}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{limit}");
+    }
 }
 
 fn what_is_wrong_is_said() {

@@ -70,14 +70,19 @@ pub fn start() -> Output {
         again::follow_parent();
         let next = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            // The texts of `std`'s own panics. The tests of all cases would notice if they changed.
+            // The texts of `std`'s own panics and, for threads, tokio's. The tests of all cases would
+            // notice if the first changed.
             let text = panic.payload_as_str().unwrap_or_default();
             if let Some(error) = text.strip_prefix("failed printing to stdout: ") {
                 fail(error, code(error, "(os error ", ')'));
             }
-            let code = code(text, "Os { code: ", ',');
+            let of_tokio = text.strip_prefix("OS can't spawn worker thread: ");
+            let code = match of_tokio {
+                Some(error) => code(error, "(os error ", ')'),
+                None => code(text, "Os { code: ", ','),
+            };
             if let Some(code) = code.filter(|code| EXHAUSTED.contains(code)) {
-                let is_thread = text.starts_with("failed to spawn thread: ");
+                let is_thread = of_tokio.is_some() || text.starts_with("failed to spawn thread: ");
                 let what =
                     if is_thread { "cannot start a thread" } else { "a resource is exhausted" };
                 crate::fail(format_args!("{what}: {}", io::Error::from_raw_os_error(code)));

@@ -2,12 +2,17 @@
 
 use crate::{Done, checksum};
 use std::{
-    fs,
+    error::Error,
+    fs::{self, File},
     io::{BufRead, BufReader, Lines},
     path::Path,
-    process::{Child, ChildStdout, Command, ExitCode, Output, Stdio},
+    process::{Child, ChildStdout, Command, ExitCode, Stdio},
+    thread,
+    time::Duration,
 };
 use util::{scratch, timeline};
+
+type Failure = Box<dyn Error + Send + Sync>;
 
 /// This program again, in `folder`, with its queue in a file there.
 fn program(folder: &Path, words: &str) -> Command {
@@ -16,8 +21,42 @@ fn program(folder: &Path, words: &str) -> Command {
     command
 }
 
-fn output(folder: &Path, words: &str) -> Result<Output, std::io::Error> {
-    program(folder, words).stderr(Stdio::inherit()).output()
+/// What it prints, a few lines. An error of it is one of the demonstration, and so is the end of
+/// `worker` before it.
+fn printed(folder: &Path, words: &str, mut worker: Option<&mut Worker>) -> Result<String, Failure> {
+    let mut command = program(folder, words);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    while process.try_wait()?.is_none() {
+        if let Some(worker) = &mut worker
+            && let Some(status) = worker.process.try_wait()?
+        {
+            _ = process.kill();
+            _ = process.wait();
+            Err(format!("a worker ended: {status}"))?;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let output = process.wait_with_output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    if !error.is_empty() {
+        Err(error.trim_end().trim_start_matches("error: "))?;
+    }
+    if output.status.code().is_none() {
+        Err(format!("{words}: {}", output.status))?;
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// More files than a worker has open at once: three of the store for each connection, and those of
+/// its runtime and its job.
+const OPEN_FILES: usize = 24;
+
+/// An error if this process, and so a worker, cannot have so many more: a worker tries to open its
+/// store again and again.
+fn check_limit() -> Result<(), String> {
+    let files: Result<Vec<_>, _> = (0..OPEN_FILES).map(|_| File::open("/dev/null")).collect();
+    let why = |e| format!("the workers need room for {OPEN_FILES} open files (see ulimit -n): {e}");
+    files.map(drop).map_err(why)
 }
 
 struct Worker {
@@ -54,6 +93,7 @@ impl Drop for Worker {
 
 // ANCHOR: demonstration
 pub fn run() -> Done {
+    check_limit()?;
     let folder = scratch::directory()?;
     let folder = folder.path();
     fs::create_dir(folder.join("files"))?;
@@ -62,9 +102,8 @@ pub fn run() -> Done {
     }
     fs::write(folder.join("files/missing"), "gone before anybody reads it")?;
     let produce = "produce --folder files --results results";
-    output(folder, produce)?;
-    let again = output(folder, produce)?;
-    assert_eq!(String::from_utf8_lossy(&again.stdout), "7 jobs, 0 of them new\n");
+    printed(folder, produce, None)?;
+    assert_eq!(printed(folder, produce, None)?, "7 jobs, 0 of them new\n");
     println!("produced 7 jobs; produced again: 0 new");
     fs::remove_file(folder.join("files/missing"))?;
 
@@ -79,8 +118,7 @@ pub fn run() -> Done {
     timeline::ended(anna.process.id());
     println!("anna was killed in the middle of a job");
 
-    let results = output(folder, "results --wait")?;
-    let results = String::from_utf8(results.stdout)?;
+    let results = printed(folder, "results --wait", Some(&mut bela))?;
     let file = begun.strip_suffix(", run 1").ok_or(begun.clone())?;
     bela.says(&format!("bela begins {file}, run 2"))?;
     println!("bela did that job over, as run 2");

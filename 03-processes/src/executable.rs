@@ -22,6 +22,8 @@ use std::sync::OnceLock;
 
 use nix::libc;
 
+use crate::hash::fnv1a;
+
 #[cfg(target_pointer_width = "64")]
 type Header = libc::Elf64_Phdr;
 #[cfg(target_pointer_width = "32")]
@@ -147,11 +149,7 @@ impl Executable {
                 size_of_val(self.headers),
             )
         };
-        // FNV-1a, by G. Fowler, L. Noll and P. Vo.
-        let hash = headers.iter().chain(samples).fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        });
-        format!("sample-{hash:016x}")
+        format!("sample-{:016x}", fnv1a(headers.iter().chain(samples)))
     }
 
     /// Whether `/proc/self/exe` is this program: `None` if that cannot be read.

@@ -161,6 +161,7 @@ mod descriptor;
 mod executable;
 mod fork;
 mod futex;
+mod hash;
 mod init;
 mod limits;
 pub mod manager;

@@ -130,8 +130,7 @@ impl Staging {
 
 /// The record that concerns a directory below the target.
 pub(super) fn record_of(folder: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    folder.iter().fold(0xcbf2_9ce4_8422_2325, step)
+    crate::hash::fnv1a(folder)
 }
 
 impl Drop for Staging {

@@ -82,6 +82,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::arena::{self, Range, RangeId};
 use crate::codec;
 use crate::fork;
+use crate::hash::fnv1a;
 use crate::transit::{Carrier, Encoding};
 use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
 
@@ -463,10 +464,7 @@ struct Wire {
 
 /// A number for the type, the same in every process of one program.
 fn fingerprint<T>() -> u64 {
-    // FNV-1a, by G. Fowler, L. Noll and P. Vo.
-    std::any::type_name::<T>().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    })
+    fnv1a(std::any::type_name::<T>().as_bytes())
 }
 
 impl<T> Serialize for Queue<T> {

@@ -2,7 +2,7 @@
 //!
 //! Python: `lock.acquire(timeout=…)`.
 //! Rust: `std`'s mutex has no time-out, `parking_lot`'s has. Both threads must not try again
-//! in the same rhythm, or they meet for ever (a livelock): here each waits a time of its own.
+//! in the same rhythm, or they meet forever (a livelock): here each waits a time of its own.
 //!
 //! Run: `cargo run --example 013_2_lock_timeout` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#deadlock` · `notes/zh-CN/02-threads.md#deadlock`

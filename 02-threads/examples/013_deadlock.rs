@@ -1,6 +1,6 @@
 //! 013 · 死锁 · Deadlock: A then B against B then A, and the locks themselves say so.
 //!
-//! Python: hangs for ever, without a word.
+//! Python: hangs forever, without a word.
 //! Rust: a deadlock is no data race, so the compiler does not refuse it. These locks keep a
 //! wait-for graph: who holds what, who waits for what. A circle in it is a deadlock.
 //! The two threads below really are stuck; the program ends all the same, with status 1.

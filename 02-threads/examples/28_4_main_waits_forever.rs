@@ -1,4 +1,4 @@
-//! 28.4 · 主线程死循环等待 · Main waits for ever: parked, not spinning.
+//! 28.4 · 主线程死循环等待 · Main waits forever: parked, not spinning.
 //!
 //! Python: `while True: pass` in main keeps the program alive, and one core busy.
 //! Rust: `thread::park` sleeps until somebody unparks it, and costs nothing. Ctrl-C ends the

@@ -1,6 +1,6 @@
 //! 1.4.3 · 两写一读 · Two writers and a reader: it ends when the writers are gone.
 //!
-//! Python: the reader loops for ever and is terminated: in the middle of an item, if it comes to
+//! Python: the reader loops forever and is terminated: in the middle of an item, if it comes to
 //! that.
 //! Rust: when both writers have been joined, the queue is closed; the reader takes what is left and
 //! ends by itself.

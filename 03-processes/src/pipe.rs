@@ -257,7 +257,7 @@ end!(T => Receiver, "Receiver");
 end!(S, R => Duplex, "Duplex");
 
 /// Waits until at least one of several is ready, and returns the positions of all that are; an
-/// empty list when `timeout` passed first (`None`: waits for ever).
+/// empty list when `timeout` passed first (`None`: waits forever).
 ///
 /// A receiving end is ready when a message can be received or the other end is gone; a
 /// [`Child`](crate::Child) when it has ended; any other descriptor when it is readable. A message

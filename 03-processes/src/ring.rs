@@ -126,7 +126,7 @@ impl Doorbell {
     }
 
     /// Sleeps until the bell rings, unless it has since `ticket` was taken, or until `deadline`
-    /// (`None`: for ever). May return for no reason: look, and wait again with a new ticket.
+    /// (`None`: forever). May return for no reason: look, and wait again with a new ticket.
     /// Returns at once in a fork of the process that has the bell.
     pub fn wait(&self, ticket: Ticket, deadline: Option<Instant>) {
         if !fork::is_fork() {

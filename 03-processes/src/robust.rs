@@ -10,7 +10,7 @@
 //! One death escapes it. A waiter is woken, and before it can take the lock a third takes it, who
 //! never slept and so leaves no mark that others do; then the woken one is killed. The kernel finds
 //! the lock in order and wakes nobody, and nor does the third one at its unlock: whoever else
-//! sleeps would sleep for ever. So nobody sleeps here for longer than a [nap](NAPS) before it makes
+//! sleeps would sleep forever. So nobody sleeps here for longer than a [nap](NAPS) before it makes
 //! that mark again. Naps become longer, so that thousands who wait cost little.
 //!
 //! What the lock protects must be whole at every instruction; the next holder simply goes on.

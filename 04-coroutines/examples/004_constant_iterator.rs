@@ -1,6 +1,6 @@
 //! 004 · 永远返回 111 · A constant iterator: `next` that never says `None` is a loop that never ends.
 //!
-//! Python: `__next__` returns 111 for ever; the loop prints until somebody stops it.
+//! Python: `__next__` returns 111 forever; the loop prints until somebody stops it.
 //! Rust: the same, and it is no mistake: who loops says how many it wants. `take` makes an endless
 //! iterator end.
 //!

@@ -3,7 +3,7 @@
 //! Python: `dir(list)` shows `__iter__`, `dir(iter(list))` shows `__next__` too; past the end comes
 //! `StopIteration`, every time.
 //! Rust: an iterator over a list is two addresses: the next item, and the end. After the end `next`
-//! gives `None`; most iterators do so for ever (*fused*), but the trait does not promise it: one
+//! gives `None`; most iterators do so forever (*fused*), but the trait does not promise it: one
 //! that may wake up again is made quiet by `fuse`.
 //!
 //! Run: `cargo run --example 11_001_iterable_vs_iterator`

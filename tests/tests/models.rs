@@ -392,7 +392,7 @@ fn executor_passes() {
 }
 
 /// 4_4_from_scratch, got wrong: the mark is taken away after the poll. A wake between the task's
-/// look and that finds the mark, does nothing, and the executor sleeps for ever.
+/// look and that finds the mark, does nothing, and the executor sleeps forever.
 #[test]
 fn executor_that_clears_the_mark_after_the_poll_is_found() {
     let said = found_wrong(|| executor(1, Mark::After));

@@ -22,7 +22,7 @@ impl std::fmt::Debug for Redis {
     }
 }
 
-/// apalis: no time at all would be to mean for ever, and means that the key is forgotten at once.
+/// apalis: no time at all would be to mean forever, and means that the key is forgotten at once.
 const KEYS_ARE_KEPT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// How many of a thing one message holds: Lua unpacks no more than some 8,000.
@@ -158,7 +158,7 @@ impl Redis {
     }
 
     /// apalis: the number of a run is stored when the run is over, so a job that kills its worker
-    /// would begin with the same number for ever.
+    /// would begin with the same number forever.
     pub(crate) async fn begin(&self, id: &str, run: u32) -> Result<(), Error> {
         let mut command = cmd("HSET");
         command.arg(self.meta(id.as_bytes())).arg("attempts").arg(run);

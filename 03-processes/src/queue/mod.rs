@@ -378,7 +378,7 @@ impl<T: DeserializeOwned + 'static> Queue<T> {
     /// Gets the oldest item, waiting for one as long as it takes.
     ///
     /// An item that cannot be decoded is taken all the same: left in the queue, it would be the
-    /// oldest for ever, and no getter would come to those behind it. Its bytes are in the error;
+    /// oldest forever, and no getter would come to those behind it. Its bytes are in the error;
     /// otherwise the queue is as after any get.
     ///
     /// # Errors

@@ -57,21 +57,34 @@ fn sleep_for_ever(_: ()) {
     }
 }
 
-/// The numbers in the signal sets of a thread, by their names in `/proc`.
-fn signal_sets(thread: &str) -> BTreeMap<String, u64> {
-    let status = fs::read_to_string(format!("/proc/{thread}/status")).unwrap();
-    let sets = status.lines().filter_map(|line| line.split_once(":\t"));
+/// The numbers in the signal sets of a thread, by their names in `/proc`. `None` if the thread has
+/// ended; the kernel prints empty sets for one that is ending.
+fn signal_sets_if_alive(thread: &str) -> Option<BTreeMap<String, u64>> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    let mut sets = status.lines().filter_map(|line| line.split_once(":\t"));
+    let (_, state) = sets.by_ref().find(|(name, _)| *name == "State")?;
+    if state.starts_with(['X', 'Z']) {
+        return None;
+    }
     // The C library keeps the first real-time signals for itself.
     let internal: u64 = (32..libc::SIGRTMIN()).map(bit).sum();
-    sets.filter(|(name, _)| name.starts_with("Sig") || name.starts_with("Cap"))
-        .filter_map(|(name, set)| {
-            let numbers = u64::from_str_radix(set, 16).ok()?;
-            Some((
-                name.to_owned(),
-                if name.starts_with("Sig") { numbers & !internal } else { numbers },
-            ))
-        })
-        .collect()
+    let sets = sets.filter(|(name, _)| name.starts_with("Sig") || name.starts_with("Cap"));
+    let sets = sets.filter_map(|(name, set)| {
+        let numbers = u64::from_str_radix(set, 16).ok()?;
+        let mask = if name.starts_with("Sig") { !internal } else { u64::MAX };
+        Some((name.to_owned(), numbers & mask))
+    });
+    Some(sets.collect())
+}
+
+fn signal_sets(thread: &str) -> BTreeMap<String, u64> {
+    signal_sets_if_alive(thread).unwrap_or_else(|| panic!("{thread} has ended"))
+}
+
+/// Whether a thread of this process would be given a signal. A thread that has ended would not.
+fn takes_signals(id: &str) -> bool {
+    signal_sets_if_alive(&format!("self/task/{id}"))
+        .is_some_and(|sets| sets["SigBlk"] & all_signals() != all_signals())
 }
 
 fn bit(signal: i32) -> u64 {
@@ -94,7 +107,7 @@ fn threads_that_take_signals() -> (Vec<String>, Vec<String>) {
         let Ok(name) = fs::read_to_string(thread.path().join("comm")) else { continue };
         let name = name.trim().to_owned();
         if ["child-watch", "parent-watch", "pool", "manager"].contains(&name.as_str()) {
-            if signal_sets(&format!("self/task/{id}"))["SigBlk"] & all_signals() != all_signals() {
+            if takes_signals(&id) {
                 takers.push(name.clone());
             }
             names.push(name);
@@ -133,11 +146,7 @@ fn threads_of_the_library_block_all_signals() {
 fn takers() -> usize {
     let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
     let names = threads.map(|thread| thread.file_name().into_string().unwrap());
-    names
-        .filter(|id| {
-            signal_sets(&format!("self/task/{id}"))["SigBlk"] & all_signals() != all_signals()
-        })
-        .count()
+    names.filter(|id| takes_signals(id)).count()
 }
 
 fn threads_that_copy_block_all_signals() {

@@ -34,7 +34,7 @@ use util::{
 
 fn main() -> util::Result<()> {
     util::case!();
-    processes::init();
+    multiproc::init();
     println!("build: {}", multitask::build());
     // A part for each core, or two if there is one; far from 0, so that all cost about the same.
     let cores = thread::available_parallelism()?.get().min(cores::allowed()?.len());
@@ -59,7 +59,7 @@ fn main() -> util::Result<()> {
     };
     let rayon = || parts.par_iter().cloned().map(count_primes).sum();
     let processes = || {
-        let start = |part: &Range<u32>| processes::spawn(count_primes, part.clone()).unwrap();
+        let start = |part: &Range<u32>| multiproc::spawn(count_primes, part.clone()).unwrap();
         let started: Vec<_> = parts.iter().map(start).collect();
         started.into_iter().map(|process| process.join().unwrap()).sum()
     };

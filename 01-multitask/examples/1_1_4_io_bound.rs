@@ -19,8 +19,8 @@
 //! advice: [..]
 //! ```
 
+use multiproc::Queue;
 use multitask::advice::{IoBound, io_bound};
-use processes::Queue;
 use std::{
     io,
     net::SocketAddr,
@@ -45,11 +45,11 @@ const REQUESTS: u32 = 100;
 
 fn main() -> util::Result<()> {
     util::case!();
-    processes::init();
+    multiproc::init();
     println!("build: {}", multitask::build());
     // In a process of its own, so that only the asking is measured.
     let address = Queue::unbounded()?;
-    let server = processes::spawn(serve, (address.clone(), tick::length()))?;
+    let server = multiproc::spawn(serve, (address.clone(), tick::length()))?;
     let address: SocketAddr = address.get()?;
 
     ask(address, 0)?; // warm
@@ -76,7 +76,7 @@ fn main() -> util::Result<()> {
     for (n, (name, cost)) in ["async tasks", "threads", "processes"].iter().zip(&costs).enumerate()
     {
         // In a fresh process: one that has had a hundred threads keeps some of their memory.
-        let memory = processes::spawn(most_memory, (n, address))?.join()?;
+        let memory = multiproc::spawn(most_memory, (n, address))?.join()?;
         row(name, cost, format!("{} KiB", memory / 1024));
         figures.push(IoBound { name, rate: rate(cost), cpu: cost.cpu.as_secs_f64(), memory });
     }
@@ -98,7 +98,7 @@ fn threads(address: SocketAddr, requests: u32) -> u64 {
 fn processes(address: SocketAddr, requests: u32) -> u64 {
     let one = |(address, n)| answer(ask(address, n));
     let started: Vec<_> =
-        (0..requests).map(|n| processes::spawn(one, (address, n)).unwrap()).collect();
+        (0..requests).map(|n| multiproc::spawn(one, (address, n)).unwrap()).collect();
     started.into_iter().map(|process| process.join().unwrap()).sum()
 }
 
@@ -145,7 +145,7 @@ fn serve((address, delay): (Queue<SocketAddr>, Duration)) {
 /// How much more memory this process and its children held while the `n`th way ran, at the most.
 fn most_memory((n, address): (usize, SocketAddr)) -> u64 {
     let held = || {
-        let children = processes::active_children();
+        let children = multiproc::active_children();
         let ids = children.iter().map(|child| child.id()).chain([std::process::id()]);
         ids.filter_map(|id| memory(id).ok()).sum::<u64>() // one may have ended meanwhile
     };

@@ -55,12 +55,12 @@ struct Thread {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     tick::elapsed();
     // ANCHOR: levels
-    let started = [processes::spawn(process, ())?, processes::spawn(process, ())?];
+    let started = [multiproc::spawn(process, ())?, multiproc::spawn(process, ())?];
     let tree = [started[0].join()?, started[1].join()?];
     // ANCHOR_END: levels
     let took = tick::elapsed();
@@ -96,7 +96,7 @@ fn process((): ()) -> Process {
         };
         [1, 2].map(start).into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let me = processes::current();
+    let me = multiproc::current();
     Process { name: me.name, id: me.id, steps: STEPS.load(SeqCst), threads }
 }
 // ANCHOR_END: process

@@ -1,11 +1,11 @@
 //! Mistake: a process is to run a closure that captures something. The other process has none of this one's memory.
 //! Right: what it needs goes in as its argument, as in 002_process_args.
-//@ extern: processes
+//@ extern: multiproc
 //@ error in the library: E0080
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let captured = 1;
-    let child = processes::spawn(move |n: u32| n + captured, 41).unwrap();
+    let child = multiproc::spawn(move |n: u32| n + captured, 41).unwrap();
     println!("{}", child.join().unwrap());
 }

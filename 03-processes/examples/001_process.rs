@@ -24,17 +24,17 @@
 use util::{tick, timeline};
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init(); // in a child this runs its function, and does not return
+    processes::case!();
+    multiproc::init(); // in a child this runs its function, and does not return
     let _timeline = timeline::start();
 
     // ANCHOR: spawn
-    let singer = processes::spawn(perform, "singing".to_owned())?;
-    let dancer = processes::spawn(perform, "dancing".to_owned())?;
+    let singer = multiproc::spawn(perform, "singing".to_owned())?;
+    let dancer = multiproc::spawn(perform, "dancing".to_owned())?;
     let (singing, dancing) = (singer.join()?, dancer.join()?);
     // ANCHOR_END: spawn
 
-    let me = processes::current();
+    let me = multiproc::current();
     println!("main: {}, id {}", me.name, me.id);
     for (what, (name, id, parent)) in [("singing", &singing), ("dancing", &dancing)] {
         println!("{what}: {name}, id {id}, parent {parent}");
@@ -52,6 +52,6 @@ fn perform(what: String) -> (String, u32, u32) {
         println!("{what} {number}");
         tick::sleep(1);
     }
-    let me = processes::current();
+    let me = multiproc::current();
     (me.name, me.id, me.parent_id.expect("it was started by main"))
 }

@@ -13,7 +13,7 @@
 //! no zombie is left, and no child
 //! ```
 
-use processes::JoinError;
+use multiproc::JoinError;
 use serde::{Deserialize, Serialize};
 use std::{os::unix::process::ExitStatusExt, path::Path};
 use util::{tick, timeline};
@@ -36,11 +36,11 @@ fn grow_older((mut person, years): (Person, u32)) {
 // ANCHOR_END: arguments
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let ann = Person { name: "Ann".into(), age: 18 };
-    let child = processes::spawn(grow_older, (ann, 1))?;
+    let child = multiproc::spawn(grow_older, (ann, 1))?;
     tick::sleep(3);
     assert!(child.is_alive(), "it never ends by itself");
 
@@ -52,7 +52,7 @@ fn main() -> util::Result<()> {
     let signal = child.exit_status().and_then(|status| status.signal());
     println!("terminated by signal {}, SIGTERM", signal.unwrap());
     assert!(!Path::new(&format!("/proc/{}", child.id())).exists());
-    assert!(processes::active_children().is_empty());
+    assert!(multiproc::active_children().is_empty());
     println!("no zombie is left, and no child");
     Ok(())
 }

@@ -32,13 +32,13 @@ fn see((): ()) -> Vec<u32> {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
 
-    let appended = processes::spawn(append, 3)?.join()?;
+    let appended = multiproc::spawn(append, 3)?.join()?;
     println!("process 1 has appended: {appended:?}");
-    let seen = processes::spawn(see, ())?.join()?;
+    let seen = multiproc::spawn(see, ())?.join()?;
     println!("process 2 sees: {seen:?}");
     println!("main sees: {:?}", see(()));
     assert!(appended == [0, 1, 2] && seen.is_empty() && see(()).is_empty());

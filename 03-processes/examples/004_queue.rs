@@ -22,7 +22,7 @@
 //! child: got message 4
 //! ```
 
-use processes::queue::{GetError, PutError, Queue};
+use multiproc::queue::{GetError, PutError, Queue};
 use util::{tick, timeline};
 
 fn put_three(queue: Queue<String>) {
@@ -39,12 +39,12 @@ fn get_one(queue: Queue<String>) {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     // ANCHOR: queue
     let queue: Queue<String> = Queue::bounded(3)?;
-    processes::spawn(put_three, queue.clone())?.join()?;
+    multiproc::spawn(put_three, queue.clone())?.join()?;
     // ANCHOR_END: queue
 
     println!(
@@ -70,7 +70,7 @@ fn main() -> util::Result<()> {
     assert!(matches!(queue.try_get(), Err(GetError::Empty)));
     println!("main: try_get finds nothing");
 
-    let child = processes::spawn(get_one, queue.clone())?;
+    let child = multiproc::spawn(get_one, queue.clone())?;
     queue.put(&"message 4".into())?;
     child.join()?;
     Ok(())

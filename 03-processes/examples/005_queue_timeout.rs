@@ -12,7 +12,7 @@
 //! get_timeout: 42, from a child that took its time
 //! ```
 
-use processes::queue::{GetError, Queue};
+use multiproc::queue::{GetError, Queue};
 use std::time::Duration;
 use util::{tick, timeline};
 
@@ -23,8 +23,8 @@ fn put_later(queue: Queue<u32>) {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let queue = Queue::bounded(3)?;
 
@@ -43,7 +43,7 @@ fn main() -> util::Result<()> {
     // ANCHOR_END: timeout
     assert!(tick::elapsed() - started >= 5.0);
 
-    let child = processes::spawn(put_later, queue.clone())?;
+    let child = multiproc::spawn(put_later, queue.clone())?;
     let waiting = timeline::wait("for a number");
     let number = queue.get_timeout(Duration::from_secs(60))?;
     drop(waiting);

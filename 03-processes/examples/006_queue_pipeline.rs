@@ -15,7 +15,7 @@
 //! the queue was empty before the end: at least once
 //! ```
 
-use processes::queue::{GetError, Queue};
+use multiproc::queue::{GetError, Queue};
 use util::{tick, timeline};
 
 const PAGES: u32 = 20;
@@ -60,12 +60,12 @@ fn analyse((pages, i_am_idle): (Queue<u32>, Queue<()>)) -> (Vec<u32>, u32) {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let (pages, idle) = (Queue::bounded(5)?, Queue::unbounded()?);
-    let downloader = processes::spawn(download, (pages.clone(), idle.clone()))?;
-    let analyser = processes::spawn(analyse, (pages, idle))?;
+    let downloader = multiproc::spawn(download, (pages.clone(), idle.clone()))?;
+    let analyser = multiproc::spawn(analyse, (pages, idle))?;
     println!("downloaded {}", downloader.join()?);
     let (analysed, empty) = analyser.join()?;
     println!("analysed {}, of which none twice", analysed.len());

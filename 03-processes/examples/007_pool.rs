@@ -14,7 +14,7 @@
 //! a pool of the default size has as many workers as there are cores: true
 //! ```
 
-use processes::{Pool, TaskError};
+use multiproc::{Pool, TaskError};
 use std::{collections::HashSet, thread};
 use util::{tick, timeline};
 
@@ -22,7 +22,7 @@ use util::{tick, timeline};
 fn square(number: u32) -> (u32, u32) {
     let _span = timeline::span(number);
     tick::sleep(f64::from(1 + number * 7 % 3) * 0.5);
-    (number * number, processes::current().id)
+    (number * number, multiproc::current().id)
 }
 
 fn fail((): ()) {
@@ -30,8 +30,8 @@ fn fail((): ()) {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     // ANCHOR: pool
     let pool = Pool::builder().workers(3).build()?;

@@ -15,7 +15,7 @@
 //! a queue that came through a queue: hello again
 //! ```
 
-use processes::{Pool, queue::Queue};
+use multiproc::{Pool, queue::Queue};
 use util::timeline;
 
 fn write((queue, text): (Queue<String>, String)) -> Vec<String> {
@@ -37,8 +37,8 @@ fn answer_to(letterbox: Queue<Queue<String>>) {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let pool = Pool::builder().workers(2).build()?;
     // ANCHOR: hand_over

@@ -15,7 +15,7 @@
 //! the time of a copy is the time of its original: true
 //! ```
 
-use processes::Pool;
+use multiproc::Pool;
 use std::{error::Error, fs, io, os::unix::fs::symlink, path::Path, path::PathBuf};
 use util::{args::Args, scratch, timeline};
 
@@ -77,7 +77,7 @@ fn copy_tree(source: &Path, target: &Path) -> Result<(usize, usize), Box<dyn Err
 
 fn main() -> util::Result<()> {
     let _output = util::output::start();
-    processes::init();
+    multiproc::init();
     let mut args = Args::new(
         "Usage: 011_copy_parallel [SRC DST]\n\nCopies a tree; without one, one it makes.",
     );

@@ -15,7 +15,7 @@
 //! the same results: true
 //! ```
 
-use processes::{Pool, queue::Queue};
+use multiproc::{Pool, queue::Queue};
 use std::time::Instant;
 use util::{timeline, work};
 
@@ -26,15 +26,15 @@ fn count((number, ran): (u32, Queue<u32>)) -> usize {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let ran = Queue::unbounded()?;
     let tasks = || (0..20).map(|number| (number, ran.clone()));
 
     let started = Instant::now();
     let children: Vec<_> =
-        tasks().map(|task| processes::spawn(count, task)).collect::<Result<_, _>>()?;
+        tasks().map(|task| multiproc::spawn(count, task)).collect::<Result<_, _>>()?;
     let each: Vec<usize> = children.iter().map(|child| child.join()).collect::<Result<_, _>>()?;
     let took = started.elapsed();
     let order: Vec<u32> = (0..20).map(|_| ran.get()).collect::<Result<_, _>>()?;

@@ -13,7 +13,7 @@
 //! all joined: 0 still alive, results [0, 1, 2, 3, 4]
 //! ```
 
-use processes::queue::Queue;
+use multiproc::queue::Queue;
 use util::timeline;
 
 /// The last one is done at once; the others wait until they are let go.
@@ -26,15 +26,15 @@ fn work((number, go): (u32, Queue<()>)) -> u32 {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let go = Queue::unbounded()?;
     let children: Vec<_> =
-        (0..5).map(|n| processes::spawn(work, (n, go.clone()))).collect::<Result<_, _>>()?;
+        (0..5).map(|n| multiproc::spawn(work, (n, go.clone()))).collect::<Result<_, _>>()?;
 
     children[4].join()?;
-    let left = processes::active_children().len();
+    let left = multiproc::active_children().len();
     println!("the last one joined: {left} still alive");
     assert_eq!(left, 4);
 
@@ -42,7 +42,7 @@ fn main() -> util::Result<()> {
     // ANCHOR: join_all
     let results: Vec<u32> = children.iter().map(|child| child.join()).collect::<Result<_, _>>()?;
     // ANCHOR_END: join_all
-    let left = processes::active_children().len();
+    let left = multiproc::active_children().len();
     println!("all joined: {left} still alive, results {results:?}");
     assert_eq!((left, results), (0, vec![0, 1, 2, 3, 4]));
     Ok(())

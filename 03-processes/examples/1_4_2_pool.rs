@@ -23,7 +23,7 @@
 //! no worker is left: true
 //! ```
 
-use processes::{Pool, TaskError, queue::Queue};
+use multiproc::{Pool, TaskError, queue::Queue};
 use util::{tick, timeline};
 
 fn work((number, done): (u32, Queue<u32>)) {
@@ -39,8 +39,8 @@ fn endless((): ()) {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let done = Queue::unbounded()?;
 
@@ -69,7 +69,7 @@ fn main() -> util::Result<()> {
     let told = ends.iter().filter(|end| matches!(end, Err(TaskError::Terminated))).count();
     let all_told = finished + told == 10_000;
     println!("terminated: {finished} of 10000 were done, the others are told so: {all_told}");
-    let nobody = processes::active_children().is_empty();
+    let nobody = multiproc::active_children().is_empty();
     println!("no worker is left: {nobody}");
     assert!(all_told && finished == 0 && nobody);
     Ok(())

@@ -14,7 +14,7 @@
 //! the reader ended by itself
 //! ```
 
-use processes::queue::{GetError, Queue};
+use multiproc::queue::{GetError, Queue};
 use util::{tick, timeline};
 
 fn write((letters, queue): (Vec<char>, Queue<char>)) {
@@ -39,15 +39,15 @@ fn read(queue: Queue<char>) -> Vec<char> {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let queue = Queue::bounded(2)?;
     let writers = [
-        processes::spawn(write, (vec!['A', 'B', 'C'], queue.clone()))?,
-        processes::spawn(write, (vec!['D', 'E', 'F'], queue.clone()))?,
+        multiproc::spawn(write, (vec!['A', 'B', 'C'], queue.clone()))?,
+        multiproc::spawn(write, (vec!['D', 'E', 'F'], queue.clone()))?,
     ];
-    let reader = processes::spawn(read, queue.clone())?;
+    let reader = multiproc::spawn(read, queue.clone())?;
 
     // ANCHOR: close
     for writer in &writers {

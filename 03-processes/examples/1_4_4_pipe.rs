@@ -17,7 +17,7 @@
 //! main: nobody is at the other end: an error, not a signal that kills
 //! ```
 
-use processes::pipe::{self, Duplex, RecvError, SendError};
+use multiproc::pipe::{self, Duplex, RecvError, SendError};
 use util::timeline;
 
 // ANCHOR: child
@@ -40,12 +40,12 @@ fn square(main: Duplex<u64, u32>) {
 // ANCHOR_END: child
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     // ANCHOR: main
     let (ours, theirs) = pipe::duplex::<u32, u64>()?;
-    let child = processes::spawn(square, theirs)?;
+    let child = multiproc::spawn(square, theirs)?;
     // ANCHOR_END: main
     let mut sum = 0;
     for number in 1..=3 {

@@ -13,7 +13,7 @@
 //! the clock is gone: true
 //! ```
 
-use processes::pipe::{self, RecvError, Sender};
+use multiproc::pipe::{self, RecvError, Sender};
 use util::{tick, timeline};
 
 fn clock(ticks: Sender<u32>) {
@@ -26,17 +26,17 @@ fn clock(ticks: Sender<u32>) {
 
 /// Starts the clock and then has other things to do.
 fn parent(ticks: Sender<u32>) {
-    let _clock = processes::Builder::new(clock).name("clock").spawn(ticks).unwrap();
+    let _clock = multiproc::Builder::new(clock).name("clock").spawn(ticks).unwrap();
     let _span = timeline::span("other things");
     tick::sleep(10_000);
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let (sender, ticks) = pipe::simplex()?;
-    let middle = processes::Builder::new(parent).name("parent").spawn(sender)?;
+    let middle = multiproc::Builder::new(parent).name("parent").spawn(sender)?;
     for time in 1..=3 {
         assert_eq!(ticks.recv()?, time);
     }

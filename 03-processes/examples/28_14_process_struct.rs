@@ -35,18 +35,18 @@ impl Clock {
             self.time += 1;
             println!("{}: it is {}", self.name, self.time);
         }
-        (self, processes::current().id)
+        (self, multiproc::current().id)
     }
 }
 // ANCHOR_END: struct
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     // ANCHOR: run
     let clock = Clock { name: "clock".into(), interval: 1.0, time: 0 };
-    let (clock, by) = processes::spawn(Clock::run, clock)?.join()?;
+    let (clock, by) = multiproc::spawn(Clock::run, clock)?.join()?;
     // ANCHOR_END: run
     let elsewhere = by != std::process::id();
     println!("main: {} counted to {}, in another process: {elsewhere}", clock.name, clock.time);

@@ -19,7 +19,7 @@
 //! main survives its panic [..] yes [..] yes
 //! ```
 
-use processes::{JoinError, queue::Queue};
+use multiproc::{JoinError, queue::Queue};
 use std::{
     error::Error,
     fs,
@@ -50,8 +50,8 @@ fn yes(answer: bool) -> String {
 }
 
 fn main() -> util::Result<()> {
-    util::case!();
-    processes::init();
+    processes::case!();
+    multiproc::init();
     let _timeline = timeline::start();
     let mut table = Table::new(["difference", "process", "thread"]);
     let mut row =
@@ -59,7 +59,7 @@ fn main() -> util::Result<()> {
 
     NUMBER.store(1, SeqCst);
     let me = std::process::id();
-    let process = processes::spawn(look, ())?.join()?;
+    let process = multiproc::spawn(look, ())?.join()?;
     let after_process = NUMBER.load(SeqCst);
     let thread = thread::spawn(|| look(())).join().unwrap();
     let after_thread = NUMBER.load(SeqCst);
@@ -72,7 +72,7 @@ fn main() -> util::Result<()> {
 
     let started = Instant::now();
     for _ in 0..ROUNDS {
-        processes::spawn(|()| (), ())?.join()?;
+        multiproc::spawn(|()| (), ())?.join()?;
     }
     let process = started.elapsed() / ROUNDS;
     let started = Instant::now();
@@ -81,15 +81,15 @@ fn main() -> util::Result<()> {
     row("start and join", format!("{process:.1?}"), format!("{thread:.1?}"));
     row("memory of one more", memory_of_a_process()?, memory_of_a_thread()?);
 
-    let aborted = processes::spawn(|()| std::process::abort(), ())?;
+    let aborted = multiproc::spawn(|()| std::process::abort(), ())?;
     let survived = matches!(aborted.join(), Err::<(), _>(JoinError::Killed { signal: 6 }));
     // That a thread's abort takes main along has to happen in a process, or this one would be gone.
     let with_thread =
-        processes::spawn(|()| drop(thread::spawn(|| std::process::abort()).join()), ())?;
+        multiproc::spawn(|()| drop(thread::spawn(|| std::process::abort()).join()), ())?;
     let taken_along = matches!(with_thread.join(), Err(JoinError::Killed { signal: 6 }));
     row("main survives its abort", yes(survived), yes(!taken_along));
     assert!(survived && taken_along);
-    let process = processes::spawn(|()| panic!("on purpose"), ())?.join();
+    let process = multiproc::spawn(|()| panic!("on purpose"), ())?.join();
     let process = matches!(process, Err::<(), _>(JoinError::Panicked { .. }));
     let thread = thread::spawn(|| panic!("on purpose")).join().is_err();
     row("main survives its panic", yes(process), yes(thread));
@@ -106,7 +106,7 @@ fn memory_of_a_process() -> Result<String, Box<dyn Error>> {
         ready.put(&()).unwrap();
         let _ = done.get();
     };
-    let child = processes::spawn(wait, (ready.clone(), done.clone()))?;
+    let child = multiproc::spawn(wait, (ready.clone(), done.clone()))?;
     ready.get()?;
     let bytes = memory(child.id())?;
     done.close();

@@ -9,7 +9,7 @@
 
 use corosensei::{Coroutine, Yielder};
 use ipc_channel::ipc::{self, IpcOneShotServer, IpcReceiver, IpcSender};
-use processes::{Child, Pool, Queue, pipe, ring, spawn};
+use multiproc::{Child, Pool, Queue, pipe, ring, spawn};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     path::Path,
@@ -164,7 +164,7 @@ fn start_and_join(count: usize) -> f64 {
 /// One puts, one gets, from the first item on.
 fn receive<I: Item>(
     count: usize,
-    sender: Result<Child<()>, processes::SpawnError>,
+    sender: Result<Child<()>, multiproc::SpawnError>,
     mut next: impl FnMut() -> I,
 ) -> f64 {
     next().check();
@@ -386,7 +386,7 @@ fn idle_pool() {
 }
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     // As other benchmarks have it: `cargo bench -- --test` runs each once, and only looks whether it is right.
     if arguments.iter().any(|argument| argument == "--test") {

@@ -1,12 +1,12 @@
-//! Copying a folder: by the copier of `processes`, with processes and with threads for workers; by one thread, a file after the other (`std::fs`); by `cp -r`.
+//! Copying a folder: by the copier of `multiproc`, with processes and with threads for workers; by one thread, a file after the other (`std::fs`); by `cp -r`.
 //!
 //! Measured: from the call until every file is there. The processes are started within the time, as is `cp`. `small` is 500 files of 4 KiB in ten folders, `large` four
 //! of 4 MiB. Every copy's names and bytes are asserted, outside the time. Where there is one, all is on a tmpfs (`/dev/shm`): so this is the cost of the
 //! system calls and of memory, not of a disk. Each copy goes to a place that was never there before, for ext4 is slow where files were deleted just now. Left out: disks,
 //! holes, links, and what is kept with `--preserve`.
 
+use copier::{Model, Options};
 use criterion::{Criterion, Throughput};
-use processes::copy::{self, Model, Options};
 use rustix::fs::statfs;
 use std::{
     cell::Cell,
@@ -25,7 +25,8 @@ const WAYS: [(&str, Way); 4] =
 
 fn by_workers(from: &Path, to: &Path, model: Model) {
     let options = Options { model, ..Options::default() };
-    let summary = copy::copy(&[from.into()], to, &options, |_| ControlFlow::Continue(())).unwrap();
+    let summary =
+        copier::copy(&[from.into()], to, &options, |_| ControlFlow::Continue(())).unwrap();
     assert!(summary.is_complete(), "{summary:?}");
 }
 
@@ -129,7 +130,7 @@ fn assert_same(one: &Path, other: &Path) {
 }
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let mut criterion = Criterion::default().configure_from_args();
     let place = Place::new().unwrap();
     for (name, folders, files, size) in [("small", 10, 500, 4 << 10), ("large", 1, 4, 4 << 20)] {

@@ -5,7 +5,7 @@
 //! that shares data, and machines with more processors than memory can feed.
 
 use criterion::Criterion;
-use processes::Pool;
+use multiproc::Pool;
 use rayon::prelude::*;
 use std::{
     ops::Range,
@@ -49,7 +49,7 @@ fn by_tasks(runtime: &Runtime) -> usize {
 }
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let mut criterion = Criterion::default().configure_from_args();
     let workers = thread::available_parallelism().unwrap().get();
     let rayon = rayon::ThreadPoolBuilder::new().num_threads(workers).build().unwrap();

@@ -11,7 +11,7 @@ mod slow_server;
 mod web;
 
 use benches::curves::{self, Curves, Outcome, Point, after};
-use processes::{Child, Pool, Queue};
+use multiproc::{Child, Pool, Queue};
 use rayon::prelude::*;
 use rustix::process::WaitOptions;
 use servers::Model;
@@ -126,7 +126,7 @@ fn children<A: Clone + serde::Serialize + serde::de::DeserializeOwned>(
 ) -> Result<Vec<Child<u64>>, String> {
     let mut children = Vec::new();
     for n in 0..units {
-        let child = processes::spawn(run, (n, argument.clone()));
+        let child = multiproc::spawn(run, (n, argument.clone()));
         children.push(child.map_err(|e| after(e, children.len()))?);
     }
     Ok(children)
@@ -568,7 +568,7 @@ fn curve(question: &str, way: &str, pace: &Pace) -> io::Result<Vec<Point>> {
 }
 
 fn main() -> io::Result<()> {
-    processes::init();
+    multiproc::init();
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     if let [flag, question, way, units, rounds] = &arguments[..]
         && flag == "--point"

@@ -7,7 +7,7 @@
 mod slow_server;
 
 use criterion::{Criterion, Throughput};
-use processes::Pool;
+use multiproc::Pool;
 use rayon::prelude::*;
 use slow_server::SlowServer;
 use std::{net::SocketAddr, thread, time::Duration};
@@ -32,7 +32,7 @@ fn by_tasks(runtime: &Runtime, address: SocketAddr) -> u64 {
 }
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let mut criterion = Criterion::default().configure_from_args();
     let server = SlowServer::start(DELAY);
     let address = server.address;

@@ -7,7 +7,7 @@
 //! additions into one multiplication, and the ways that let it would look infinitely fast.
 
 use criterion::{Criterion, Throughput};
-use processes::Queue;
+use multiproc::Queue;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs::File,
@@ -68,7 +68,7 @@ where
         change(number, step);
     };
     let both = [1, -1].map(|step| {
-        processes::spawn(run, (number.clone(), ready.clone(), go.clone(), step)).unwrap()
+        multiproc::spawn(run, (number.clone(), ready.clone(), go.clone(), step)).unwrap()
     });
     (0..2).for_each(|_| ready.get().unwrap());
     let started = Instant::now();
@@ -197,7 +197,7 @@ fn lock(c: &mut Criterion) {
 }
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let mut criterion = Criterion::default().configure_from_args();
     lock(&mut criterion);
     criterion.final_summary();

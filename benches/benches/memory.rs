@@ -9,11 +9,11 @@
 //! Not criterion's: it measures times. A word behind it chooses, `--quick` measures fewer rounds, `--test` one.
 
 use benches::results::{Record, Sample, Unit};
+use multiproc::Queue;
 use multitask::{
     cores,
     slices::{Recorder, Slice},
 };
-use processes::Queue;
 use std::{
     hint::black_box,
     sync::{Arc, Barrier},
@@ -48,7 +48,7 @@ fn process(count: usize) -> f64 {
         let _ = end.get(); // closed: the end
     };
     let before = held(&[]);
-    let start = || processes::spawn(wait, (ready.clone(), end.clone())).unwrap();
+    let start = || multiproc::spawn(wait, (ready.clone(), end.clone())).unwrap();
     let children: Vec<_> = (0..count).map(|_| start()).collect();
     children.iter().for_each(|_| ready.get().unwrap());
     let ids: Vec<u32> = children.iter().map(|child| child.id()).collect();
@@ -134,7 +134,7 @@ fn time_slices(duration: Duration) -> Vec<f64> {
 }
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let chosen = arguments.iter().find(|a| !a.starts_with('-')).map_or("", String::as_str);
@@ -157,7 +157,7 @@ fn main() {
             measure(count)
         };
         let values: Vec<f64> = (0..rounds)
-            .map(|_| processes::spawn(run, way.to_string()).unwrap().join().unwrap())
+            .map(|_| multiproc::spawn(run, way.to_string()).unwrap().join().unwrap())
             .collect();
         let sample = Sample { unit: Unit::Bytes, values };
         println!("{name:<24} {:>12.0} bytes", sample.median());

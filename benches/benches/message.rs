@@ -1,4 +1,4 @@
-//! Handing a message over: from one process to another by the queue of `processes`, its pipe, its single-writer ring and `ipc-channel`; from
+//! Handing a message over: from one process to another by the queue of `multiproc`, its pipe, its single-writer ring and `ipc-channel`; from
 //! one thread to another by `std`'s channel, `crossbeam`'s, a pipe and two sockets of the system; from one async task to another by `tokio`'s channel.
 //!
 //! Measured: messages received one after the other while the other side sends as fast as it can. So this is throughput, not
@@ -7,7 +7,7 @@
 
 use criterion::{Criterion, Throughput, measurement::WallTime};
 use ipc_channel::ipc::{self, IpcOneShotServer, IpcReceiver, IpcSender};
-use processes::{Child, Queue, pipe, ring};
+use multiproc::{Child, Queue, pipe, ring};
 use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -97,7 +97,7 @@ fn send_all<M>(go: &Queue<u64>, make: fn(u64) -> M, mut send: impl FnMut(M)) {
 }
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let mut criterion = Criterion::default().configure_from_args();
     for (size, bytes) in [("number", 8), ("64_bytes", 64), ("1_MiB", 1 << 20)] {
         let mut group = criterion.benchmark_group(format!("message/{size}"));
@@ -136,7 +136,7 @@ macro_rules! all_ways {
     ($group:expr, $make:expr, $message:ty) => {{
         bench!($group, "queue", $make, $message, |go: Queue<u64>| {
             let queue = Queue::<$message>::bounded(room($make)).unwrap();
-            let child = processes::spawn(
+            let child = multiproc::spawn(
                 |(go, queue): (Queue<u64>, Queue<$message>)| {
                     send_all(&go, $make, |m| queue.put(&m).unwrap())
                 },
@@ -146,7 +146,7 @@ macro_rules! all_ways {
         });
         bench!($group, "pipe", $make, $message, |go: Queue<u64>| {
             let (sender, receiver) = pipe::simplex::<$message>().unwrap();
-            let child = processes::spawn(
+            let child = multiproc::spawn(
                 |(go, sender): (Queue<u64>, pipe::Sender<$message>)| {
                     send_all(&go, $make, |m| sender.send(&m).unwrap());
                 },
@@ -156,7 +156,7 @@ macro_rules! all_ways {
         });
         bench!($group, "ipc_channel", $make, $message, |go: Queue<u64>| {
             let (server, name) = IpcOneShotServer::<IpcReceiver<$message>>::new().unwrap();
-            let child = processes::spawn(
+            let child = multiproc::spawn(
                 |(go, name): (Queue<u64>, String)| {
                     let (sender, receiver) = ipc::channel::<$message>().unwrap();
                     IpcSender::connect(name).unwrap().send(receiver).unwrap();
@@ -259,7 +259,7 @@ fn numbers(group: &mut Group) {
     group.bench_function("ring_bytes", |b| {
         let go = Queue::<u64>::unbounded().unwrap();
         let (sender, mut receiver) = ring::create(1 << 16).unwrap();
-        let child = processes::spawn(
+        let child = multiproc::spawn(
             |(go, mut sender): (Queue<u64>, ring::Sender)| {
                 send_all(&go, number, |m| sender.send(&m.to_le_bytes(), None).unwrap());
             },

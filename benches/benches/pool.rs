@@ -5,7 +5,7 @@
 //! more workers than cores, and starting the pool (the curves have it).
 
 use criterion::{Criterion, Throughput};
-use processes::Pool;
+use multiproc::Pool;
 use rayon::prelude::*;
 use std::{hint::black_box, thread};
 use tokio::runtime;
@@ -13,7 +13,7 @@ use tokio::runtime;
 const TASKS: u32 = 1000;
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("pool");
     let nothing = |n: u32| n;
@@ -53,7 +53,7 @@ fn main() {
         b.iter(|| assert_eq!(threads.install(|| nothing(7)), 7));
     });
     group.bench_function("process_each", |b| {
-        b.iter(|| assert_eq!(processes::spawn(nothing, 7).unwrap().join(), Ok(7)));
+        b.iter(|| assert_eq!(multiproc::spawn(nothing, 7).unwrap().join(), Ok(7)));
     });
     group.bench_function("thread_each", |b| {
         b.iter(|| assert_eq!(thread::spawn(move || nothing(7)).join().unwrap(), 7));

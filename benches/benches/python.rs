@@ -62,7 +62,7 @@ fn io_bound(effort: Effort) -> (SlowServer, Vec<String>, i64) {
 }
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let effort = match (has("--test"), has("--quick")) {

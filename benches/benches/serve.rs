@@ -15,7 +15,7 @@ use web::{Client, Server, timed};
 const CONNECTIONS: usize = 64;
 
 fn main() {
-    processes::init();
+    multiproc::init();
     web::as_client(measure).unwrap();
 }
 

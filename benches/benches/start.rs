@@ -1,4 +1,4 @@
-//! Starting one and waiting for its end: a process of `processes`, a program by `std`, a thread, a task of an async runtime, a piece of
+//! Starting one and waiting for its end: a process of `multiproc`, a program by `std`, a thread, a task of an async runtime, a piece of
 //! work for rayon's threads.
 //!
 //! Measured: from the call that starts it until its result is there, with nothing to do in between; the result is asserted. rayon's threads and
@@ -9,11 +9,11 @@ use std::{process::Command, thread, time::Instant};
 use tokio::runtime;
 
 fn main() {
-    processes::init();
+    multiproc::init();
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("start");
     group.bench_function("process", |b| {
-        b.iter(|| assert_eq!(processes::spawn(|n: u32| n + 1, 41).unwrap().join(), Ok(42)));
+        b.iter(|| assert_eq!(multiproc::spawn(|n: u32| n + 1, 41).unwrap().join(), Ok(42)));
     });
     group.bench_function("program_true", |b| {
         b.iter(|| assert!(Command::new("true").status().unwrap().success()));

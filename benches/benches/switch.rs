@@ -19,7 +19,7 @@ use tokio::{runtime, task};
 const TASKS: u64 = 1000;
 
 fn main() {
-    processes::init();
+    multiproc::init();
     // Eight ways, and a reader who waits: what is measured is short, so a quarter of a minute is enough for all of them.
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
@@ -119,9 +119,9 @@ fn main() {
         group.bench_function("threads_spinning", |b| b.iter_custom(switches::by_spinning));
     }
     group.bench_function("processes_pipe", |b| {
-        let (mine, theirs) = processes::pipe::duplex::<u64, u64>().unwrap();
-        let echo = processes::spawn(
-            |end: processes::pipe::Duplex<u64, u64>| {
+        let (mine, theirs) = multiproc::pipe::duplex::<u64, u64>().unwrap();
+        let echo = multiproc::spawn(
+            |end: multiproc::pipe::Duplex<u64, u64>| {
                 while let Ok(turn) = end.recv() {
                     end.send(&(turn + 1)).unwrap();
                 }

@@ -10,7 +10,7 @@
 ///
 /// A case of several files names the one with the header: `util::case!("main.rs")`. A case that has
 /// flags of its own asks for its [`Args`](crate::args::Args): `util::case!(args)`, and later
-/// `args.finish()`. In a case that starts processes, this stands before `processes::init()`, for it
+/// `args.finish()`. In a case that starts processes, this stands before `multiproc::init()`, for it
 /// holds in its children too; they have the same arguments, which are valid.
 ///
 /// ```ignore

@@ -1,7 +1,7 @@
 //! What many that wait hold, in a process that does nothing else.
 
 use crate::{LIMIT, on_one_thread};
-use processes::Queue;
+use multiproc::Queue;
 use std::{
     process,
     sync::{
@@ -72,7 +72,7 @@ pub fn processes(count: u32) -> (u32, [u64; 5]) {
         gate.get_timeout(LIMIT).is_err()
     };
     let start = |_| {
-        let child = processes::spawn(wait, (waiting.clone(), gate.clone())).ok()?;
+        let child = multiproc::spawn(wait, (waiting.clone(), gate.clone())).ok()?;
         while waiting.get_timeout(Duration::from_millis(100)).is_err() {
             if !child.is_alive() {
                 return None; // it began, and a limit ended it

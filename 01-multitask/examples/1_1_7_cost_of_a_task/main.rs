@@ -27,8 +27,8 @@
 
 mod hold;
 
+use multiproc::pipe;
 use multitask::{cores, switches};
-use processes::pipe;
 use std::{
     process, thread,
     time::{Duration, Instant},
@@ -54,7 +54,7 @@ const KINDS: [Kind; 3] = [
 
 fn main() -> util::Result<()> {
     util::case!("main.rs");
-    processes::init();
+    multiproc::init();
     thread::spawn(|| {
         thread::sleep(LIMIT);
         eprintln!("error: not over after {LIMIT:?}");
@@ -83,7 +83,7 @@ fn main() -> util::Result<()> {
         let hold = |(kind, count): (usize, u32)| KINDS[kind].2(count);
         let mut tries = 0;
         let (had, one) = loop {
-            let (had, bytes) = processes::spawn(hold, (kind, count))?.join_timeout(LIMIT)?;
+            let (had, bytes) = multiproc::spawn(hold, (kind, count))?.join_timeout(LIMIT)?;
             if had == 0 {
                 Err(format!("not one {name} could be had (see `ulimit -a`)"))?;
             }
@@ -151,7 +151,7 @@ fn create_threads(count: u32) {
 }
 
 fn create_processes(count: u32) {
-    (0..count).for_each(|_| processes::spawn(|()| (), ()).unwrap().join_timeout(LIMIT).unwrap());
+    (0..count).for_each(|_| multiproc::spawn(|()| (), ()).unwrap().join_timeout(LIMIT).unwrap());
 }
 
 fn on_one_thread<T>(work: impl Future<Output = T>) -> T {
@@ -179,7 +179,7 @@ fn yielding(count: u32) -> Duration {
 /// of the thread that starts it: it is told them.
 fn piped(count: u32, on_cores: &[usize]) -> Duration {
     let (here, there) = pipe::duplex::<u32, u32>().unwrap();
-    let child = processes::spawn(echo, (there, count / 2, on_cores.to_vec())).unwrap();
+    let child = multiproc::spawn(echo, (there, count / 2, on_cores.to_vec())).unwrap();
     let answer = || here.recv_timeout(LIMIT).unwrap();
     assert_eq!(answer() as usize, on_cores.len(), "it is there, on these cores");
     let started = Instant::now();

@@ -63,7 +63,7 @@ Ctrl-C or SIGTERM ends the server when all running answers are finished, a secon
 
 fn main() -> ExitCode {
     let _output = util::output::start();
-    processes::init();
+    multiproc::init();
     let mut args = Args::new(HELP);
     let mut options = Options::new(args.value("--model").unwrap_or(Model::Async));
     let ip = args.value("--bind").unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -17,7 +17,7 @@ use crate::{
     log::report,
     socket::{Accepted, LATER, accept, wait},
 };
-use processes::{Child, Descriptor, JoinError};
+use multiproc::{Child, Descriptor, JoinError};
 use rustix::{
     event::{PollFd, PollFlags},
     fs::{MemfdFlags, memfd_create},
@@ -62,7 +62,7 @@ pub(crate) fn serve(
         let now = Instant::now();
         let shared = (listener.try_clone()?, ranks.file.try_clone()?, begins);
         let argument = (shared, number, options.clone());
-        let child = processes::Builder::new(work).name("web-worker").spawn(argument);
+        let child = multiproc::Builder::new(work).name("web-worker").spawn(argument);
         Ok(Slot { child: Some(child.map_err(io::Error::other)?), started: now, due: now })
     };
     let (begun, begins) = io::pipe()?;

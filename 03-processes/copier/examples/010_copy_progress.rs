@@ -15,7 +15,7 @@
 //! ```
 
 use indicatif::ProgressBar;
-use processes::{Pool, queue::Queue};
+use multiproc::{Pool, queue::Queue};
 use std::{error::Error, ffi::OsString, fs, io, path::Path, path::PathBuf};
 use util::{args::Args, scratch, tick, timeline};
 
@@ -67,7 +67,7 @@ fn copy_folder(source: &Path, target: &Path, ticks: f64) -> Result<usize, Box<dy
 
 fn main() -> util::Result<()> {
     let _output = util::output::start();
-    processes::init();
+    multiproc::init();
     let mut args = Args::new(
         "Usage: 010_copy_progress [SRC DST]\n\nCopies the files of a folder; without one, of one it makes.",
     );

@@ -2,7 +2,7 @@
 //!
 //! Python: a `Pool`, a `Manager().Queue()`, one message a file; a file half copied has its final
 //! name; symbolic links and sub-folders are not thought of.
-//! Rust: the engine is `processes::copy`; this is its command line: arguments, a progress bar,
+//! Rust: the engine is `copier`; this is its command line: arguments, a progress bar,
 //! signals, a summary. A file has its name only when it is whole, so Ctrl-C, a killed worker or a
 //! full disk leave nothing half-written, and the same command once more does the rest.
 //!
@@ -14,12 +14,12 @@
 //! nothing was touched
 //! ```
 
+use copier::{Options, Progress, Summary};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{SigSet, Signal, raise},
 };
-use processes::copy::{self, Options, Progress, Summary};
 use std::{
     fs,
     io::{self, IsTerminal},
@@ -68,7 +68,7 @@ Exit status: 0, everything is there; 1, something could not be copied, and was n
 
 fn main() -> ExitCode {
     let _output = util::output::start();
-    processes::init();
+    multiproc::init();
     let mut args = Args::new(HELP);
     let mut options = Options::default();
     options.workers = args.value("--workers").unwrap_or(options.workers);
@@ -78,8 +78,8 @@ fn main() -> ExitCode {
     options.sync = args.flag("--sync");
     options.dry_run = args.flag("--dry-run");
     let mut paths: Vec<PathBuf> = args.operands().into_iter().map(PathBuf::from).collect();
-    if !(1..=copy::MAX_WORKERS).contains(&options.workers) {
-        let (given, most) = (options.workers, copy::MAX_WORKERS);
+    if !(1..=copier::MAX_WORKERS).contains(&options.workers) {
+        let (given, most) = (options.workers, copier::MAX_WORKERS);
         args.refuse(&format!("--workers {given} is out of range: expected 1 to {most}"));
     }
     let target = paths.pop().filter(|_| !paths.is_empty());
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     let interrupted = catch_signals();
     let mut display = Display::new();
     // ANCHOR: copy
-    let copied = copy::copy(&paths, &target, &options, |progress| {
+    let copied = copier::copy(&paths, &target, &options, |progress| {
         display.show(progress);
         match interrupted.get() {
             Some(_) => ControlFlow::Break(()),

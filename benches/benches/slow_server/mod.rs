@@ -1,7 +1,7 @@
 //! The other end of IO-bound work, in a process of its own so that its descriptors and its threads are not ours: it speaks as
 //! `util::work::SlowServer` does, and holds ten thousand connections on one thread.
 
-use processes::{Child, Queue};
+use multiproc::{Child, Queue};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -18,7 +18,7 @@ pub struct SlowServer {
 impl SlowServer {
     pub fn start(delay: Duration) -> SlowServer {
         let address = Queue::<SocketAddr>::bounded(1).expect("shared memory");
-        let process = processes::spawn(serve, (address.clone(), delay)).expect("a process");
+        let process = multiproc::spawn(serve, (address.clone(), delay)).expect("a process");
         let there = address.get_timeout(Duration::from_secs(60)).expect("an address");
         SlowServer { process, address: there }
     }

@@ -2,8 +2,8 @@
 //! that needs little, one thread for all of its connections.
 
 use benches::curves::after;
+use multiproc::{Child, Queue};
 use multitask::cores;
-use processes::{Child, Queue};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use servers::{Model, Options, Stop};
 use std::{
@@ -45,7 +45,7 @@ impl Server {
         let ready = Queue::<Beginning>::bounded(1).map_err(io::Error::other)?;
         let said = Queue::bounded(1).map_err(io::Error::other)?;
         let cores = apart()[1].clone();
-        let process = processes::spawn(serve, (ready.clone(), said.clone(), options, cores))
+        let process = multiproc::spawn(serve, (ready.clone(), said.clone(), options, cores))
             .map_err(io::Error::other)?;
         let mut server = Server { process, said, address: ([127, 0, 0, 1], 0).into() };
         let address = ready.get_timeout(PATIENCE).map_err(io::Error::other)?;

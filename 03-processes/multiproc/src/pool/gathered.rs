@@ -1,0 +1,440 @@
+//! The results of a `map`: how they wait for the caller, and how the caller puts them in order.
+//!
+//! The caller decodes them while others are still to come, so that few wait as bytes.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+
+use super::board::Records;
+use super::task::{Gather, Monitor, TaskError, catch, value};
+use super::worker::{keep_small, tag};
+use crate::shm::arena::Range;
+
+/// The caller is woken for so many results, or so many bytes.
+const MANY: usize = 4096;
+const MANY_BYTES: usize = 64 * 1024;
+
+/// The results that the caller has not fetched.
+#[derive(Default)]
+pub(super) struct Gathered {
+    runs: Vec<Run>,
+    /// The records of all runs, one after the other.
+    bytes: Vec<u8>,
+    errors: Vec<(usize, TaskError)>,
+    /// What there are handles to in any of the results, held until all have been decoded.
+    kept: Vec<Range>,
+    /// How many results these are.
+    waiting: usize,
+    /// How many tasks have ended.
+    counted: usize,
+    /// How many there will be, once that is known.
+    total: Option<usize>,
+}
+
+/// Results of tasks that follow one another: [`Records`].
+struct Run {
+    first: usize,
+    count: usize,
+    /// How many empty results come first, and how many bytes follow.
+    empty: usize,
+    length: usize,
+}
+
+impl Gathered {
+    /// There will be so many.
+    pub(super) fn set_total(&mut self, total: usize) {
+        self.total = Some(total);
+    }
+
+    fn is_complete(&self) -> bool {
+        self.total == Some(self.counted)
+    }
+}
+
+impl Gather for Gathered {
+    fn fail(&mut self, index: usize, error: TaskError) {
+        self.counted += 1;
+        self.waiting += 1;
+        self.errors.push((index, error));
+    }
+
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>) {
+        self.kept.extend(kept);
+        self.counted += 1;
+        self.waiting += 1;
+        let before = self.bytes.len();
+        Records::append(tag, bytes, &mut self.bytes);
+        let length = self.bytes.len() - before;
+        self.runs.push(Run { first: index, count: 1, empty: 0, length });
+    }
+
+    fn gather_records(&mut self, index: usize, count: usize, records: Records<'_>) {
+        self.counted += count;
+        self.waiting += count;
+        let (empty, bytes) = records.rest();
+        self.bytes.extend_from_slice(bytes);
+        self.runs.push(Run { first: index, count, empty, length: bytes.len() });
+    }
+
+    fn is_worth_a_look(&self) -> bool {
+        self.is_complete() || self.waiting >= MANY || self.bytes.len() >= MANY_BYTES
+    }
+}
+
+/// What came before its turn.
+enum Early {
+    Run(Run, Vec<u8>),
+    Error(TaskError),
+}
+
+/// What takes the results in the order of their tasks.
+pub(super) trait Take<T> {
+    /// Takes the next result. Returns whether it wants more.
+    fn take(&mut self, result: Result<T, TaskError>) -> bool;
+
+    /// The same with results from `decode`, while it returns some. (Overridden where a call for
+    /// each would cost more than to decode it.)
+    fn take_all(&mut self, mut decode: impl FnMut() -> Option<Result<T, TaskError>>) -> bool {
+        while let Some(result) = decode() {
+            if !self.take(result) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// All values, up to the first error.
+pub(super) struct Values<T> {
+    pub(super) values: Vec<T>,
+    pub(super) first_error: Option<TaskError>,
+}
+
+impl<T> Take<T> for Values<T> {
+    fn take(&mut self, result: Result<T, TaskError>) -> bool {
+        match result {
+            Ok(value) => self.values.push(value),
+            Err(error) => self.first_error = Some(error),
+        }
+        self.first_error.is_none()
+    }
+
+    fn take_all(&mut self, mut decode: impl FnMut() -> Option<Result<T, TaskError>>) -> bool {
+        let Self { values, first_error } = self;
+        let error = &mut *first_error;
+        values.extend(std::iter::from_fn(|| match decode()? {
+            Ok(value) => Some(value),
+            Err(failed) => {
+                *error = Some(failed);
+                None
+            }
+        }));
+        first_error.is_none()
+    }
+}
+
+/// A value or an error for each.
+impl<T> Take<T> for Vec<Result<T, TaskError>> {
+    fn take(&mut self, result: Result<T, TaskError>) -> bool {
+        self.push(result);
+        true
+    }
+}
+
+/// The caller's side: decodes the results in the order of their tasks, and passes them on.
+pub(super) struct Ordered<S> {
+    taken: S,
+    /// Whether it wants more.
+    goes_on: bool,
+    /// The index of the next result.
+    next: usize,
+    early: BTreeMap<usize, Early>,
+    /// Buffers that go back and forth.
+    runs: Vec<Run>,
+    bytes: Vec<u8>,
+}
+
+impl<S> Ordered<S> {
+    pub(super) fn new(taken: S) -> Self {
+        Self {
+            taken,
+            goes_on: true,
+            next: 0,
+            early: BTreeMap::new(),
+            runs: Vec::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Fetches what is there, if it is much.
+    pub(super) fn fetch_much<T>(&mut self, gathered: &Monitor<Gathered>)
+    where
+        T: DeserializeOwned,
+        S: Take<T>,
+    {
+        let mut there = gathered.lock();
+        if there.is_worth_a_look() {
+            let errors = self.exchange(&mut there);
+            drop(there);
+            self.decode(errors);
+        }
+    }
+
+    /// Fetches all results, waiting for those that are still to come.
+    pub(super) fn fetch_all<T>(mut self, gathered: &Monitor<Gathered>) -> S
+    where
+        T: DeserializeOwned,
+        S: Take<T>,
+    {
+        loop {
+            let fetched = gathered.wait(None, |there| {
+                let is_complete = there.is_complete();
+                there.is_worth_a_look().then(|| (is_complete, self.exchange(there)))
+            });
+            let (is_complete, errors) = fetched.expect("without a deadline there are results");
+            self.decode(errors);
+            if is_complete {
+                return self.taken;
+            }
+        }
+    }
+
+    /// Takes what is there, and leaves empty buffers.
+    fn exchange(&mut self, there: &mut Gathered) -> Vec<(usize, TaskError)> {
+        self.runs.clear();
+        self.bytes.clear();
+        keep_small(&mut self.bytes);
+        std::mem::swap(&mut self.runs, &mut there.runs);
+        std::mem::swap(&mut self.bytes, &mut there.bytes);
+        there.waiting = 0;
+        std::mem::take(&mut there.errors)
+    }
+
+    /// Decodes what was taken, as far as its turn has come.
+    fn decode<T>(&mut self, errors: Vec<(usize, TaskError)>)
+    where
+        T: DeserializeOwned,
+        S: Take<T>,
+    {
+        for (index, error) in errors {
+            self.early.insert(index, Early::Error(error));
+        }
+        let (runs, bytes) = (std::mem::take(&mut self.runs), std::mem::take(&mut self.bytes));
+        self.decode_early();
+        let mut rest = &bytes[..];
+        for run in &runs {
+            let (records, behind) = rest.split_at(run.length);
+            rest = behind;
+            if run.first == self.next {
+                self.decode_run(run, records);
+            } else {
+                let run = Run { ..*run };
+                self.early.insert(run.first, Early::Run(run, records.to_vec()));
+            }
+            self.decode_early();
+        }
+        (self.runs, self.bytes) = (runs, bytes);
+    }
+
+    /// Decodes what came before its turn, where that has come.
+    fn decode_early<T>(&mut self)
+    where
+        T: DeserializeOwned,
+        S: Take<T>,
+    {
+        while let Some(early) = self.early.first_entry()
+            && *early.key() == self.next
+        {
+            match early.remove() {
+                Early::Run(run, records) => self.decode_run(&run, &records),
+                Early::Error(error) => {
+                    self.next += 1;
+                    self.goes_on = self.goes_on && self.taken.take(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Decodes the run whose turn it is. A panic in the caller's `Deserialize` is an error of that
+    /// result, and the others follow.
+    fn decode_run<T>(&mut self, run: &Run, bytes: &[u8])
+    where
+        T: DeserializeOwned,
+        S: Take<T>,
+    {
+        self.next += run.count;
+        let mut records = Records::resume((run.empty, bytes));
+        let mut left = run.count;
+        // One `catch` for many results.
+        while self.goes_on && left > 0 {
+            let decoded = catch(|| {
+                while left > 0 {
+                    // Empty results in a row need no look at each record.
+                    let empty = records.run().min(left);
+                    let mut row =
+                        Row { left: empty, all: empty, records: &mut records, of: &mut left };
+                    let goes_on = self.taken.take_all(|| {
+                        row.left = row.left.checked_sub(1)?;
+                        Some(value(tag::RETURNED, &[]))
+                    });
+                    drop(row);
+                    if !goes_on || left == 0 {
+                        return goes_on;
+                    }
+                    left -= 1;
+                    let result = match records.next() {
+                        Some((tag, bytes)) => value(tag, bytes),
+                        None => Err(TaskError::Broken("a result is missing".to_owned())),
+                    };
+                    if !self.taken.take(result) {
+                        return false;
+                    }
+                }
+                true
+            });
+            self.goes_on = match decoded {
+                Ok(goes_on) => goes_on,
+                Err(error) => self.taken.take(Err(error)),
+            };
+        }
+    }
+}
+
+/// A row of empty results. What is left is counted in a register, and those that were decoded are
+/// passed over at the end, also when a panic ends the row.
+struct Row<'a, 'b> {
+    left: usize,
+    all: usize,
+    records: &'a mut Records<'b>,
+    of: &'a mut usize,
+}
+
+impl Drop for Row<'_, '_> {
+    fn drop(&mut self) {
+        let decoded = self.all - self.left;
+        self.records.take_run(decoded);
+        *self.of -= decoded;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::task::Sink;
+
+    /// A record for each of these numbers.
+    fn records(numbers: std::ops::Range<usize>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in numbers {
+            Records::append(tag::RETURNED, &postcard::to_stdvec(&number).unwrap(), &mut bytes);
+        }
+        bytes
+    }
+
+    /// The results of 0..total, where these come together (first, count), these have an error, and
+    /// the others come alone, the last one first.
+    fn fetched(
+        total: usize,
+        runs: &[(usize, usize)],
+        errors: &[usize],
+        step_by_step: bool,
+    ) -> Vec<Result<usize, TaskError>> {
+        let monitor = Monitor::new(Gathered::default());
+        let mut ordered = Ordered::new(Vec::new());
+        let mut fetch = || {
+            if step_by_step {
+                let errors = ordered.exchange(&mut monitor.lock());
+                ordered.decode(errors);
+            }
+        };
+        for &(first, count) in runs {
+            let bytes = records(first..first + count);
+            assert_eq!(monitor.deliver_records(first, total, Records::new(&bytes)), count);
+            fetch();
+        }
+        for index in errors {
+            monitor.fail(*index, 1, &TaskError::Closed);
+            fetch();
+        }
+        for index in (0..total).rev() {
+            if !errors.contains(&index)
+                && !runs.iter().any(|(first, count)| (*first..first + count).contains(&index))
+            {
+                assert!(!monitor.lock().is_complete());
+                monitor.deliver(index, tag::RETURNED, &postcard::to_stdvec(&index).unwrap());
+                fetch();
+            }
+        }
+        monitor.lock().set_total(total);
+        ordered.fetch_all(&monitor)
+    }
+
+    #[test]
+    fn results_are_in_order_however_they_come() {
+        for (total, runs) in [
+            (0, &[][..]),
+            (10, &[]),
+            (10, &[(6, 4), (0, 2), (4, 2), (2, 2)]),
+            (10, &[(5, 2), (1, 3)]),
+        ] {
+            for step_by_step in [false, true] {
+                let results = fetched(total, runs, &[], step_by_step);
+                assert!(results.into_iter().map(Result::unwrap).eq(0..total), "{runs:?}");
+            }
+        }
+        for step_by_step in [false, true] {
+            let results = fetched(9, &[(3, 2)], &[2, 5, 8], step_by_step);
+            assert_eq!(results.len(), 9);
+            for (index, result) in results.into_iter().enumerate() {
+                let is_error = [2, 5, 8].contains(&index);
+                assert_eq!(result, if is_error { Err(TaskError::Closed) } else { Ok(index) });
+            }
+        }
+    }
+
+    #[test]
+    fn values_end_at_the_first_error() {
+        let monitor = Monitor::new(Gathered::default());
+        let ordered = Ordered::new(Values { values: Vec::new(), first_error: None });
+        // The fourth is not a number.
+        let mut bytes = records(0..3);
+        Records::append(tag::RETURNED, &[], &mut bytes);
+        bytes.extend(records(4..5));
+        monitor.deliver_records(0, 5, Records::new(&bytes));
+        monitor.fail(5, 1, &TaskError::Closed);
+        monitor.lock().set_total(6);
+        let Values { values, first_error } = ordered.fetch_all::<usize>(&monitor);
+        assert_eq!(values, [0, 1, 2]);
+        assert!(matches!(first_error, Some(TaskError::Decode(_))), "{first_error:?}");
+    }
+
+    #[test]
+    fn empty_results_in_a_row_are_kept_as_a_number() {
+        /// Every tenth one panics when it is decoded.
+        struct Panics;
+        impl<'de> serde::Deserialize<'de> for Panics {
+            fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+                use std::sync::atomic::{AtomicU32, Ordering};
+                static DECODED: AtomicU32 = AtomicU32::new(0);
+                assert!(DECODED.fetch_add(1, Ordering::Relaxed) % 10 != 9, "the tenth");
+                Ok(Self)
+            }
+        }
+        let monitor = Monitor::new(Gathered::default());
+        let mut bytes = records(0..1);
+        bytes.extend_from_slice(&(u64::from(u8::MAX) << 56 | 1000).to_le_bytes());
+        bytes.extend_from_slice(&records(1..2));
+        // Some of them were read before.
+        let mut rest = Records::new(&bytes);
+        rest.pass_over(11);
+        assert_eq!(monitor.deliver_records(0, 2000, rest), 991);
+        monitor.lock().set_total(991);
+        let results: Vec<Result<Panics, _>> = Ordered::new(Vec::new()).fetch_all(&monitor);
+        assert_eq!(results.len(), 991);
+        // The last one has a byte too many.
+        for (at, result) in results.into_iter().enumerate() {
+            assert_eq!(result.is_ok(), at % 10 != 9 && at != 990, "{at}");
+        }
+    }
+}

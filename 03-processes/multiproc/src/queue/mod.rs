@@ -1,0 +1,487 @@
+//! A queue between processes: many putters, many getters, bounded by items or not at all.
+//!
+//! ```
+//! use multiproc::queue::{GetError, PutError, Queue};
+//!
+//! let queue = Queue::bounded(2)?;
+//! queue.put(&"ready".to_string())?;
+//! queue.put(&"steady".to_string())?;
+//! assert!(matches!(queue.try_put(&"go".to_string()), Err(PutError::Full)));
+//! assert_eq!(queue.len(), 2);
+//!
+//! queue.close();
+//! assert_eq!(queue.get()?, "ready");
+//! assert_eq!(queue.get()?, "steady");
+//! assert!(matches!(queue.get(), Err(GetError::Closed)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is promised
+//!
+//! - Items put by one thread come out in the order it put them.
+//! - When `put` has returned, the item is in the queue, and stays there when its putter ends or
+//!   dies.
+//! - A process killed at any instruction of any operation leaves the queue whole: what it was doing
+//!   has either happened or not. No operation waits for a process that has died. One death causes a
+//!   delay: if a process is killed at the moment at which it is woken to take the queue's lock, and
+//!   another has taken that lock meanwhile, the other waiters may notice only when they next poll
+//!   the lock. They do so after 50 ms, then with exponential back-off, at the latest after 2 s.
+//! - An item is delivered once. What a getter had taken when it died dies with it; what it had not
+//!   yet taken, another gets.
+//! - A value that cannot be encoded is an error at the putter's, before the queue is touched. Bytes
+//!   that cannot be decoded are handed to the getter inside the error, and the queue goes on with
+//!   the next item.
+//!
+//! # What is not
+//!
+//! - A process *stopped* (`SIGSTOP`) in the middle of a put or a get makes the others wait until it
+//!   goes on or dies.
+//! - A queue lives as long as any process holds it. A handle that is encoded and not yet decoded
+//!   keeps it too:
+//!   - in a queue's item, a manager's item, or bytes that the program makes with a serializer of
+//!     its own, until the first decoding or until the process that encoded it ends. When that
+//!     process ends first and nobody else holds the queue, decoding fails: [`get`](Queue::get)
+//!     returns [`GetError::Gone`]. An item that is dropped with its queue keeps what is in it until
+//!     the process that put it ends.
+//!   - in a message of a [pipe](crate::ipc::pipe), an argument or a result of a process, until that is
+//!     decoded or dropped, even if its sender has ended.
+//!   - in a task's argument, until the task has ended, and in its result, until that is fetched or
+//!     dropped. (A worker that is killed may take along the queue in a result that the pool has not
+//!     received.)
+//!
+//!   A second decoding of the same bytes works as long as anybody holds the queue. What could not
+//!   be put or sent keeps nothing.
+//! - A handle's numbers are a name, not a capability: all processes of one tree trust each other.
+//! - Items cost memory, shared among all: what is in the queue, rounded up to at most four times
+//!   that, and after a burst up to 32 MiB until the queue is dropped. What a burst took beyond that
+//!   is given back when a getter next waits in vain.
+//!
+//! # What it costs
+//!
+//! One robust lock and one atomic change for a put or a get, no system call unless somebody has to
+//! be put to sleep or woken, and two copies of the item's bytes. `Vec<u8>` and `String` are copied
+//! as they are; other types go through `postcard`, which walks a `Vec<u8>` *inside* another type
+//! byte by byte: put `serde_bytes::ByteBuf` there.
+
+mod bytes;
+
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::ipc::codec;
+use crate::ipc::transit::{Carrier, Encoding};
+use crate::shm::arena::{self, Range, RangeId};
+use crate::sys::fork;
+use crate::sys::hash::fnv1a;
+use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
+
+/// Why an item was not put. The queue is as it was before.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PutError {
+    /// There is no room now ([`Queue::try_put`]).
+    Full,
+    /// There was no room until the time-out ([`Queue::put_timeout`]).
+    TimedOut,
+    /// The queue has been closed.
+    Closed,
+    /// The encoded item has more bytes than the queue takes.
+    TooLarge {
+        /// Its length in bytes.
+        len: usize,
+        /// The most the queue takes.
+        max: u64,
+    },
+    /// The item cannot be encoded.
+    Encode(postcard::Error),
+    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork
+    /// of the one that holds the queue.
+    System(io::Error),
+}
+
+impl fmt::Display for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PutError::Full => f.write_str("the queue is full"),
+            PutError::TimedOut => f.write_str("timed out waiting for space in the queue"),
+            PutError::Closed => f.write_str("the queue is closed"),
+            PutError::TooLarge { len, max } => {
+                write!(f, "the item takes {len} bytes, the queue at most {max}")
+            }
+            PutError::Encode(_) => f.write_str("the item cannot be encoded"),
+            PutError::System(_) => f.write_str("the queue's memory cannot be used"),
+        }
+    }
+}
+
+impl Error for PutError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            PutError::Encode(error) => Some(error),
+            PutError::System(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why no item was got.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GetError {
+    /// There is none now ([`Queue::try_get`]).
+    Empty,
+    /// There was none until the time-out ([`Queue::get_timeout`]).
+    TimedOut,
+    /// The queue has been closed, and all its items have been got.
+    Closed,
+    /// The item's bytes are not what the type is encoded to. The item is taken, or it would keep
+    /// all getters from those behind it: here are its bytes.
+    Decode {
+        /// The item as it was put.
+        bytes: Vec<u8>,
+        /// What is wrong with it.
+        source: postcard::Error,
+    },
+    /// The item holds a handle (of a queue, a ring) that came too late: no process holds the thing
+    /// any more.
+    Gone,
+    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork
+    /// of the one that holds the queue.
+    System(io::Error),
+}
+
+impl fmt::Display for GetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            GetError::Empty => "the queue is empty",
+            GetError::TimedOut => "timed out waiting for an item of the queue",
+            GetError::Closed => "the queue is closed and empty",
+            GetError::Decode { .. } => "the item cannot be decoded",
+            GetError::Gone => "the item holds a handle to what no process holds any more",
+            GetError::System(_) => "the queue's memory cannot be used",
+        })
+    }
+}
+
+impl Error for GetError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            GetError::Decode { source, .. } => Some(source),
+            GetError::System(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A handle to a queue in shared memory. See the [module](self) for what it promises.
+///
+/// Cloning a handle gives another one to the same queue. A handle can be encoded with `serde`: as
+/// an argument of a child process, inside an item of another queue, in a task. It works in every
+/// process of the tree that [`spawn`](crate::spawn()) makes.
+pub struct Queue<T> {
+    inner: Arc<ByteQueue>,
+    items: PhantomData<fn(T) -> T>,
+}
+
+/// How to make a queue that is not just bounded or unbounded.
+///
+/// ```
+/// use multiproc::queue::{Builder, PutError};
+///
+/// let queue = Builder::new().capacity(10).max_item_bytes(1000).build::<Vec<u8>>()?;
+/// assert!(matches!(queue.put(&vec![0; 1001]), Err(PutError::TooLarge { len: 1001, max: 1000 })));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    capacity: Option<usize>,
+    max_item_bytes: Option<u64>,
+}
+
+impl Builder {
+    /// An unbounded queue for items of up to 32 GiB.
+    #[must_use]
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// At most `items` at once.
+    ///
+    /// # Panics
+    ///
+    /// When `items` is zero: nothing could ever be put.
+    #[must_use]
+    pub fn capacity(mut self, items: usize) -> Builder {
+        assert!(items > 0, "a queue for no items");
+        self.capacity = Some(items);
+        self
+    }
+
+    /// Refuses items whose encoding is longer than `bytes`.
+    #[must_use]
+    pub fn max_item_bytes(mut self, bytes: u64) -> Builder {
+        self.max_item_bytes = Some(bytes);
+        self
+    }
+
+    /// Makes the queue.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no shared memory.
+    pub fn build<T>(&self) -> io::Result<Queue<T>> {
+        let capacity = self.capacity.map_or(0, |items| items as u64);
+        let inner = ByteQueue::create(capacity, self.max_item_bytes.unwrap_or(u64::MAX))?;
+        Ok(Queue { inner: Arc::new(inner), items: PhantomData })
+    }
+}
+
+impl<T> Queue<T> {
+    /// A queue that holds at most `items` at once; putting more waits.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no shared memory.
+    ///
+    /// # Panics
+    ///
+    /// When `items` is zero.
+    pub fn bounded(items: usize) -> io::Result<Queue<T>> {
+        Builder::new().capacity(items).build()
+    }
+
+    /// A queue that holds any number of items (up to some 32 GiB of them, when putting waits after
+    /// all).
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no shared memory.
+    pub fn unbounded() -> io::Result<Queue<T>> {
+        Builder::new().build()
+    }
+
+    /// How many items are in the queue: every one whose `put` has returned, and none whose `get`
+    /// has. While others put and get, it is the number at some moment during the call.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::try_from(self.inner.len()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there is no item in the queue.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inner.len() == 0
+    }
+
+    /// Whether a bounded queue holds as many items as it may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.inner.is_full()
+    }
+
+    /// The most items it holds at once; `None` when unbounded.
+    #[must_use]
+    pub fn capacity(&self) -> Option<usize> {
+        match self.inner.capacity() {
+            0 => None,
+            items => Some(usize::try_from(items).unwrap_or(usize::MAX)),
+        }
+    }
+
+    /// Closes the queue for all: putting is an error from now on, getting too once the items in it
+    /// are got. Whoever waits is woken. Closing again does nothing.
+    pub fn close(&self) {
+        // In a fork nothing of the original process is touched.
+        if !fork::is_fork() {
+            self.inner.close();
+        }
+    }
+
+    /// Whether the queue has been closed. There may still be items in it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+}
+
+impl<T: Serialize + 'static> Queue<T> {
+    /// Puts an item, waiting for room as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError::Closed`], [`TooLarge`](PutError::TooLarge), [`Encode`](PutError::Encode),
+    /// [`System`](PutError::System).
+    pub fn put(&self, item: &T) -> Result<(), PutError> {
+        self.put_waiting(item, Wait::Until(None))
+    }
+
+    /// Puts an item if there is room now.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError::Full`], and those of [`put`](Self::put).
+    pub fn try_put(&self, item: &T) -> Result<(), PutError> {
+        self.put_waiting(item, Wait::Not)
+    }
+
+    /// Puts an item, waiting for room at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError::TimedOut`], and those of [`put`](Self::put).
+    pub fn put_timeout(&self, item: &T, timeout: Duration) -> Result<(), PutError> {
+        self.put_waiting(item, Wait::Until(crate::sys::sync::deadline_after(timeout)))
+    }
+
+    #[inline]
+    fn put_waiting(&self, item: &T, wait: Wait) -> Result<(), PutError> {
+        if let Some(bytes) = codec::own_bytes(item) {
+            return self.put_bytes(bytes, wait);
+        }
+        codec::with_buffer(|buffer| {
+            let encoding = Encoding::begin(Carrier::Memory);
+            codec::encode(item, buffer).map_err(PutError::Encode)?;
+            self.put_bytes(buffer, wait)?;
+            encoding.passed_on();
+            Ok(())
+        })
+    }
+
+    #[inline]
+    fn put_bytes(&self, bytes: &[u8], wait: Wait) -> Result<(), PutError> {
+        fork::check().map_err(PutError::System)?;
+        let max = self.inner.max_len();
+        if bytes.len() as u64 > max {
+            return Err(PutError::TooLarge { len: bytes.len(), max });
+        }
+        self.inner.put(bytes, wait).map_err(|failure| match (failure, wait) {
+            (PutFailure::Full, Wait::Not) => PutError::Full,
+            (PutFailure::Full, Wait::Until(_)) => PutError::TimedOut,
+            (PutFailure::Closed, _) => PutError::Closed,
+            (PutFailure::System(error), _) => PutError::System(error),
+        })
+    }
+}
+
+impl<T: DeserializeOwned + 'static> Queue<T> {
+    /// Gets the oldest item, waiting for one as long as it takes.
+    ///
+    /// An item that cannot be decoded is taken all the same: left in the queue, it would be the
+    /// oldest forever, and no getter would come to those behind it. Its bytes are in the error;
+    /// otherwise the queue is as after any get.
+    ///
+    /// # Errors
+    ///
+    /// [`GetError::Closed`], [`Decode`](GetError::Decode), [`Gone`](GetError::Gone),
+    /// [`System`](GetError::System).
+    pub fn get(&self) -> Result<T, GetError> {
+        self.get_waiting(Wait::Until(None))
+    }
+
+    /// Gets the oldest item if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// [`GetError::Empty`], and those of [`get`](Self::get).
+    pub fn try_get(&self) -> Result<T, GetError> {
+        self.get_waiting(Wait::Not)
+    }
+
+    /// Gets the oldest item, waiting for one at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`GetError::TimedOut`], and those of [`get`](Self::get).
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
+        self.get_waiting(Wait::Until(crate::sys::sync::deadline_after(timeout)))
+    }
+
+    #[inline]
+    fn get_waiting(&self, wait: Wait) -> Result<T, GetError> {
+        fork::check().map_err(GetError::System)?;
+        let get = |to: &mut Vec<u8>| {
+            self.inner.get(to, wait).map_err(|failure| match (failure, wait) {
+                (GetFailure::Empty, Wait::Not) => GetError::Empty,
+                (GetFailure::Empty, Wait::Until(_)) => GetError::TimedOut,
+                (GetFailure::Closed, _) => GetError::Closed,
+                (GetFailure::System(error), _) => GetError::System(error),
+            })
+        };
+        if codec::is_own_bytes::<T>() {
+            let mut bytes = Vec::new();
+            get(&mut bytes)?;
+            return codec::from_own_bytes(bytes)
+                .map_err(|(bytes, source)| GetError::Decode { bytes, source });
+        }
+        codec::with_buffer(|buffer| {
+            get(buffer)?;
+            arena::forget_gone();
+            codec::decode(buffer).map_err(|source| {
+                if arena::was_gone() {
+                    GetError::Gone
+                } else {
+                    GetError::Decode { bytes: buffer.clone(), source }
+                }
+            })
+        })
+    }
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Queue<T> {
+        Queue { inner: Arc::clone(&self.inner), items: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("id", &self.inner.range().id())
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .field("is_closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// How a handle travels: where the queue is, and what its items are.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    range: RangeId,
+    items: u64,
+}
+
+/// A number for the type, the same in every process of one program.
+fn fingerprint<T>() -> u64 {
+    fnv1a(std::any::type_name::<T>().as_bytes())
+}
+
+impl<T> Serialize for Queue<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let range = arena::export(self.inner.range())?;
+        Wire { range, items: fingerprint::<T>() }.serialize(serializer)
+    }
+}
+
+/// Fails when the queue is gone, or is one of items of another type.
+impl<'de, T> Deserialize<'de> for Queue<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Queue<T>, D::Error> {
+        let wire = Wire::deserialize(deserializer)?;
+        if wire.items != fingerprint::<T>() {
+            return Err(de::Error::custom("a queue of items of another type"));
+        }
+        let range: Range = arena::import(wire.range)?;
+        let inner = ByteQueue::at(range).map_err(de::Error::custom)?;
+        Ok(Queue { inner: Arc::new(inner), items: PhantomData })
+    }
+}

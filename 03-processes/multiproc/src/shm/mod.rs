@@ -1,0 +1,8 @@
+//! Shared memory, and what lies in it: words to wait on, locks, rings.
+
+pub(crate) mod arena;
+pub(crate) mod futex;
+pub(crate) mod mapping;
+pub mod ring;
+pub(crate) mod robust;
+pub mod shared;

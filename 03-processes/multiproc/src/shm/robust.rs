@@ -1,0 +1,277 @@
+//! A lock between processes that survives the death of whoever holds it.
+//!
+//! This is POSIX's process-shared *robust* mutex. The kernel knows which robust mutexes a thread
+//! holds (a list whose head the C library registers); when the thread ends in whatever way, at
+//! whatever instruction, the kernel marks each of them and wakes the next waiter, at once. The C
+//! library also announces the mutex it is about to take or release, so a thread killed just before
+//! its lock or just after its unlock passes the wake on as well. No process id to compare (ids are
+//! reused, and differ between pid namespaces).
+//!
+//! One death escapes it. A waiter is woken, and before it can take the lock a third takes it, who
+//! never slept and so leaves no mark that others do; then the woken one is killed. The kernel finds
+//! the lock in order and wakes nobody, and nor does the third one at its unlock: whoever else
+//! sleeps would sleep forever. So nobody sleeps here for longer than a [nap](NAPS) before it makes
+//! that mark again. Naps become longer, so that thousands who wait cost little.
+//!
+//! What the lock protects must be whole at every instruction; the next holder simply goes on.
+//!
+//! # Invariants of the `unsafe` code
+//!
+//! - A `RobustMutex` in shared memory is initialised once, by the process that creates it, before
+//!   any other can know its place; it is never moved and never destroyed (the memory is given back
+//!   when nobody maps it).
+//! - A [`Guard`] stays on the thread that locked (it is not `Send`) and unlocks there.
+//!
+//! Source: `pthread_mutexattr_setrobust(3)`; the kernel's
+//! `Documentation/locking/robust-futexes.rst` and, on who is woken, `handle_futex_death` in
+//! `kernel/futex/core.c`.
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::io;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::libc;
+
+use crate::shm::futex;
+use crate::shm::mapping::Shared;
+
+/// The first and the longest sleep for the lock, each twice as long as the one before it: so late
+/// is a waiter after the death that nobody tells of.
+const NAPS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+
+/// A robust lock that lies in shared memory. It guards an agreement between processes, not a value.
+#[repr(C)]
+pub(crate) struct RobustMutex {
+    raw: UnsafeCell<libc::pthread_mutex_t>,
+    /// Whether the lock is probably held: a hint for those who spin, never relied on.
+    held: AtomicU32,
+}
+
+// SAFETY: a lock is there to be used by many threads; `raw` is reached only through the C library's
+// own functions.
+unsafe impl Sync for RobustMutex {}
+// SAFETY: `repr(C)`; `raw` is only reached through functions made for memory that other processes
+// change; the other field is atomic. The addresses the C library keeps inside are read only by the
+// thread that wrote them, its holder. (A mutex of zeros is valid too: an unlocked plain one.)
+unsafe impl Shared for RobustMutex {}
+
+impl RobustMutex {
+    /// Makes the lock ready: once, by its creator, before anyone else can reach it.
+    pub(crate) fn initialise(&self) -> io::Result<()> {
+        let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
+        let attributes = attributes.as_mut_ptr();
+        // SAFETY: `attributes` is initialised by the first call, used by the next ones, destroyed
+        // by the last. `raw` is valid memory that nobody else uses yet, as this function demands.
+        unsafe {
+            check(libc::pthread_mutexattr_init(attributes))?;
+            let made =
+                check(libc::pthread_mutexattr_setpshared(attributes, libc::PTHREAD_PROCESS_SHARED))
+                    .and_then(|()| {
+                        check(libc::pthread_mutexattr_setrobust(
+                            attributes,
+                            libc::PTHREAD_MUTEX_ROBUST,
+                        ))
+                    })
+                    .and_then(|()| check(libc::pthread_mutex_init(self.raw.get(), attributes)));
+            libc::pthread_mutexattr_destroy(attributes);
+            made
+        }
+    }
+
+    /// Takes the lock, after a short spin sleeping until its holder releases it or dies.
+    pub(crate) fn lock(&self) -> Guard<'_> {
+        self.lock_until(None).expect("without a deadline it is taken")
+    }
+
+    /// Takes the lock if nobody (alive) holds it.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<Guard<'_>> {
+        // SAFETY: `raw` is an initialised mutex.
+        self.guard(unsafe { libc::pthread_mutex_trylock(self.raw.get()) })
+    }
+
+    /// Takes the lock as [`lock`](Self::lock) does, but gives up at `deadline` (never, if it is
+    /// `None`).
+    #[inline]
+    pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
+        if self.held.load(Ordering::Relaxed) == 0
+            && let Some(guard) = self.try_lock()
+        {
+            return Some(guard);
+        }
+        self.lock_late(deadline)
+    }
+
+    #[cold]
+    fn lock_late(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
+        futex::spin_until(futex::spins() / 8, futex::SOON, || {
+            self.held.load(Ordering::Relaxed) == 0
+        });
+        let [mut nap, longest] = NAPS;
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let guard = self.guard(lock_before(self.raw.get(), left.unwrap_or(nap).min(nap)));
+            if guard.is_some() || futex::is_past(deadline) {
+                return guard;
+            }
+            nap = longest.min(nap * 2);
+        }
+    }
+
+    /// What a locking call's result means.
+    #[inline]
+    fn guard(&self, result: libc::c_int) -> Option<Guard<'_>> {
+        if result != 0 && !self.was_taken_over(result) {
+            return None;
+        }
+        self.held.store(1, Ordering::Relaxed);
+        Some(Guard { mutex: self, not_send: PhantomData })
+    }
+
+    /// Whether a locking call has taken the lock from an owner that died, which leaves nothing to
+    /// repair (see the module's head).
+    #[cold]
+    fn was_taken_over(&self, result: libc::c_int) -> bool {
+        match result {
+            libc::EOWNERDEAD => {
+                // SAFETY: this thread holds the mutex in just the state this call is for.
+                let repaired = unsafe { libc::pthread_mutex_consistent(self.raw.get()) };
+                assert_eq!(repaired, 0, "a robust mutex whose owner died can be taken over");
+                true
+            }
+            libc::EBUSY | libc::ETIMEDOUT => false,
+            error => {
+                panic!("a process-shared mutex failed: {}", io::Error::from_raw_os_error(error))
+            }
+        }
+    }
+}
+
+/// The lock held; dropping it unlocks.
+pub(crate) struct Guard<'a> {
+    mutex: &'a RobustMutex,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Drop for Guard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.mutex.held.store(0, Ordering::Relaxed);
+        // SAFETY: this thread holds the mutex: a guard is made only by taking it, and stays on its
+        // thread.
+        let result = unsafe { libc::pthread_mutex_unlock(self.mutex.raw.get()) };
+        debug_assert_eq!(result, 0);
+    }
+}
+
+/// Tries to take the initialised mutex `raw` for at most `timeout`.
+#[cfg(target_env = "gnu")]
+fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_int {
+    unsafe extern "C" {
+        // As `pthread_mutex_timedlock`, by a clock of choice. Since glibc 2.30.
+        fn pthread_mutex_clocklock(
+            mutex: *mut libc::pthread_mutex_t,
+            clock: libc::clockid_t,
+            until: *const libc::timespec,
+        ) -> libc::c_int;
+    }
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid place for a time.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let until = time(
+        Duration::new(now.tv_sec.unsigned_abs(), 0)
+            + Duration::from_nanos(now.tv_nsec.unsigned_abs()),
+        timeout,
+    );
+    // SAFETY: `raw` is an initialised mutex, `until` a valid time that outlives the call.
+    unsafe { pthread_mutex_clocklock(raw, libc::CLOCK_MONOTONIC, &raw const until) }
+}
+
+/// Tries to take the initialised mutex `raw` for at most `timeout`, or gives up a little earlier.
+#[cfg(not(target_env = "gnu"))]
+fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_int {
+    use std::time::SystemTime;
+    // The portable call counts by the wall clock: if that is set back meanwhile, this wait is so
+    // much longer.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let until = time(now, timeout);
+    // SAFETY: `raw` is an initialised mutex, `until` a valid time that outlives the call.
+    unsafe { libc::pthread_mutex_timedlock(raw, &raw const until) }
+}
+
+fn time(now: Duration, timeout: Duration) -> libc::timespec {
+    let until = now.saturating_add(timeout);
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(until.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: until.subsec_nanos().into(),
+    }
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::arena::Range;
+    use std::thread;
+
+    #[test]
+    fn a_thread_that_ends_with_the_lock_held_gives_it_up() {
+        let range = Range::create(4096).unwrap();
+        let memory = range.map(0, 4096).unwrap();
+        let lock = memory.get::<RobustMutex>(0);
+        lock.initialise().unwrap();
+        thread::scope(|scope| {
+            for _ in 0..100 {
+                // Its process lives on: it is the thread's death that counts, seen at once and not
+                // after a time-out.
+                scope.spawn(|| std::mem::forget(lock.lock())).join().unwrap();
+                let start = Instant::now();
+                let guard =
+                    lock.lock_until(Some(start + Duration::from_secs(20))).expect("free again");
+                assert!(start.elapsed() < Duration::from_secs(5));
+                assert!(
+                    scope.spawn(|| lock.try_lock().is_none()).join().unwrap(),
+                    "and held again"
+                );
+                drop(guard);
+            }
+        });
+    }
+
+    #[test]
+    fn one_at_a_time_and_time_outs_are_kept() {
+        let range = Range::create(4096).unwrap();
+        let memory = range.map(0, 4096).unwrap();
+        let lock = memory.get::<RobustMutex>(0);
+        lock.initialise().unwrap();
+        let counter = memory.get::<AtomicU32>(1024);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let _guard = lock.lock();
+                        // Not one atomic step on purpose: only the lock keeps it whole.
+                        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(counter.load(Ordering::Relaxed), 80_000);
+        let _guard = lock.lock();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (start, wait) = (Instant::now(), Duration::from_millis(1200));
+                assert!(lock.lock_until(Some(start + wait)).is_none());
+                let took = start.elapsed();
+                assert!(took >= wait && took < wait * 10, "{took:?}");
+            });
+        });
+    }
+}

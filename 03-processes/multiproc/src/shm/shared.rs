@@ -1,0 +1,190 @@
+//! Numbers that several processes read and change: one, or an array of them.
+//!
+//! They are the standard library's atomics, in memory that all holders map. A handle can be encoded
+//! with `serde`, as a queue's can: as an argument of a process, in an item of a queue, in a task.
+//! The memory is freed when no process holds a handle any more, however the processes end.
+//!
+//! ```
+//! use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+//!
+//! use multiproc::shared::{Array, Value};
+//!
+//! fn count(total: Value<AtomicU64>, each: Array<AtomicU64>, number: usize) {
+//!     for _ in 0..1000 {
+//!         total.fetch_add(1, Relaxed);
+//!         each[number].fetch_add(1, Relaxed);
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     multiproc::init();
+//!     let total = Value::<AtomicU64>::new(0)?;
+//!     let each = Array::<AtomicU64>::new(4)?;
+//!     let children: Vec<_> = (0..4)
+//!         .map(|number| {
+//!             let arguments = (total.clone(), each.clone(), number);
+//!             multiproc::spawn(|(total, each, number)| count(total, each, number), arguments)
+//!         })
+//!         .collect::<Result<_, _>>()?;
+//!     children.iter().try_for_each(|child| child.join())?;
+//!     assert_eq!(total.load(Relaxed), 4000);
+//!     assert!(each.iter().all(|count| count.load(Relaxed) == 1000));
+//!     Ok(())
+//! }
+//! ```
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::arena::{self, Range, RangeId};
+use super::mapping::{Mapping, Shared};
+
+/// The atomic integers of the standard library.
+#[expect(private_bounds, reason = "sealed: the memory holds whatever other processes write")]
+pub trait Atomic: Shared + fmt::Debug + 'static {
+    /// The integer inside.
+    type Integer;
+
+    /// Stores it where nobody else can read yet.
+    #[doc(hidden)]
+    fn set(&self, value: Self::Integer);
+}
+
+macro_rules! atomics {
+    ($($atomic:ident $integer:ident,)*) => {$(
+        impl Atomic for atomic::$atomic {
+            type Integer = $integer;
+            fn set(&self, value: $integer) {
+                self.store(value, atomic::Ordering::Relaxed);
+            }
+        }
+    )*};
+}
+
+atomics! {
+    AtomicU8 u8, AtomicU16 u16, AtomicU32 u32, AtomicU64 u64, AtomicUsize usize,
+    AtomicI8 i8, AtomicI16 i16, AtomicI32 i32, AtomicI64 i64, AtomicIsize isize,
+}
+
+/// A fixed number of atomic integers in shared memory. Dereferences to a slice of them.
+///
+/// A clone is another handle to the same array.
+pub struct Array<T> {
+    inner: Arc<Inner>,
+    elements: PhantomData<fn() -> T>,
+}
+
+struct Inner {
+    range: Range,
+    memory: Mapping,
+    len: usize,
+}
+
+impl<T: Atomic> Array<T> {
+    /// An array of `len` zeros.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no more memory or mappings, in a process [forked](crate::fork) after
+    /// the first use of the library, and when the array would have more bytes than an `isize` can
+    /// count.
+    pub fn new(len: usize) -> io::Result<Array<T>> {
+        Self::map(Range::create(Self::bytes(len)? as u64)?, len)
+    }
+
+    fn bytes(len: usize) -> io::Result<usize> {
+        let bytes = len.max(1).checked_mul(size_of::<T>());
+        bytes.filter(|bytes| isize::try_from(*bytes).is_ok()).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("{len} elements are too many"))
+        })
+    }
+
+    fn map(range: Range, len: usize) -> io::Result<Array<T>> {
+        let memory = range.map(0, Self::bytes(len)?)?;
+        Ok(Array { inner: Arc::new(Inner { range, memory, len }), elements: PhantomData })
+    }
+}
+
+impl<T: Atomic> Deref for Array<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        self.inner.memory.slice(self.inner.len)
+    }
+}
+
+impl<T> Clone for Array<T> {
+    fn clone(&self) -> Array<T> {
+        Array { inner: Arc::clone(&self.inner), elements: PhantomData }
+    }
+}
+
+impl<T: Atomic> fmt::Debug for Array<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<T> Serialize for Array<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (arena::export(&self.inner.range)?, self.inner.len, size_of::<T>()).serialize(serializer)
+    }
+}
+
+impl<'de, T: Atomic> Deserialize<'de> for Array<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (id, len, size) = <(RangeId, usize, usize)>::deserialize(deserializer)?;
+        if size != size_of::<T>() {
+            return Err(de::Error::custom("the array has elements of another size"));
+        }
+        Self::map(arena::import(id)?, len).map_err(de::Error::custom)
+    }
+}
+
+/// One atomic integer in shared memory. Dereferences to it.
+///
+/// A clone is another handle to the same integer.
+#[derive(Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = "T: Atomic"))]
+pub struct Value<T>(Array<T>);
+
+impl<T: Atomic> Value<T> {
+    /// A shared integer that begins with `value`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Array::new`].
+    pub fn new(value: T::Integer) -> io::Result<Value<T>> {
+        let array = Array::<T>::new(1)?;
+        array[0].set(value);
+        Ok(Value(array))
+    }
+}
+
+impl<T: Atomic> Deref for Value<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0[0]
+    }
+}
+
+impl<T> Clone for Value<T> {
+    fn clone(&self) -> Value<T> {
+        Value(self.0.clone())
+    }
+}
+
+impl<T: Atomic> fmt::Debug for Value<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

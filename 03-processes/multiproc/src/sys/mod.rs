@@ -1,0 +1,10 @@
+//! The system below everything: what a process has of its own, and nothing that is shared.
+
+pub(crate) mod failpoint;
+pub mod fork;
+pub(crate) mod hash;
+pub(crate) mod limits;
+pub mod observer;
+pub(crate) mod panics;
+pub mod signals;
+pub(crate) mod sync;

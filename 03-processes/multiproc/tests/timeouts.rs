@@ -1,0 +1,249 @@
+//! Every time-out of the library takes every duration: none, a nanosecond, more than the clock can
+//! represent, and what lies between.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use multiproc::pipe::{self, RecvError, SendError};
+use multiproc::queue::{GetError, PutError, Queue};
+use multiproc::ring::{self, Doorbell, RingError};
+use multiproc::{JoinError, Pool, spawn};
+use multiproc_manager::{Client, Manager, ManagerError};
+
+tests!([
+    every_function_with_a_duration_is_tested,
+    a_wait_that_has_something_to_return_takes_any_duration,
+    a_short_wait_for_nothing_ends,
+    an_endless_wait_lasts_until_there_is_something,
+] helpers []);
+
+/// The public functions that take a duration or a deadline, as they stand in the source: the
+/// module, and the name.
+const TESTED: &[(&str, &str)] = &[
+    ("manager", "connect_timeout"),
+    ("manager", "get_timeout"),
+    ("manager", "put_timeout"),
+    ("manager", "handshake_timeout"),
+    ("pipe", "recv_timeout"),
+    ("pipe", "send_timeout"),
+    ("pipe", "wait"),
+    ("pool", "get_timeout"),
+    ("process", "join_timeout"),
+    ("queue", "get_timeout"),
+    ("queue", "put_timeout"),
+    ("ring", "recv"),
+    ("ring", "send"),
+    ("ring", "wait"),
+];
+
+fn every_function_with_a_duration_is_tested() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut found, mut folders) = (BTreeSet::new(), vec![source.clone()]);
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let (more, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
+        folders.extend(more);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            let module =
+                file.strip_prefix(&source).unwrap().iter().next().unwrap().to_str().unwrap();
+            let name = module.trim_end_matches(".rs").to_owned();
+            for function in text.split("pub fn ").skip(1) {
+                let signature = function.split(['{', ';']).next().unwrap();
+                let (declared, parameters) = signature.split_once('(').unwrap();
+                let parameters = parameters.split("->").next().unwrap();
+                if ["Duration", "Instant", "Deadline"].iter().any(|word| parameters.contains(word))
+                {
+                    found.insert((name.clone(), declared.split('<').next().unwrap().to_owned()));
+                }
+            }
+        }
+    }
+    let tested = TESTED.iter().map(|(file, name)| (file.to_string(), name.to_string()));
+    assert_eq!(found, tested.collect::<BTreeSet<_>>());
+}
+
+/// Durations, from none to more than any clock can represent.
+fn durations() -> Vec<Duration> {
+    // What the milliseconds of `poll`, the seconds of a `timespec`, and nanoseconds in 64 bits can
+    // hold, and a little more.
+    let limits = [i32::MAX as u64, u64::from(u32::MAX), i64::MAX as u64, u64::MAX];
+    let seconds = limits.iter().flat_map(|limit| {
+        [*limit, limit / 1000, limit / 1_000_000_000, limit / 1_000_000]
+            .into_iter()
+            .flat_map(|n| [n.saturating_sub(1), n, n.saturating_add(1)])
+    });
+    let nanoseconds = [0, 1, 999, 1000, 999_999, 1_000_000, 999_999_999];
+    let mut all: Vec<Duration> = seconds.map(Duration::from_secs).collect();
+    all.extend(limits.map(Duration::from_nanos));
+    all.extend(limits.map(|limit| Duration::new(limit, 999_999_999)));
+    all.extend(nanoseconds.map(Duration::from_nanos));
+    all.push(Duration::MAX);
+    all
+}
+
+/// The deadlines that can be made of them, and no deadline.
+fn deadlines() -> Vec<Option<Instant>> {
+    let mut all: Vec<_> =
+        durations().iter().map(|time| Instant::now().checked_add(*time)).collect();
+    // The latest instant there is, to the second.
+    let mut step = Duration::from_secs(1 << 62);
+    let mut latest = Instant::now();
+    while step >= Duration::from_secs(1) {
+        latest = latest.checked_add(step).unwrap_or(latest);
+        step /= 2;
+    }
+    all.extend([Some(latest), Some(Instant::now())]);
+    all
+}
+
+fn a_wait_that_has_something_to_return_takes_any_duration() {
+    let queue = Queue::<u32>::bounded(1).unwrap();
+    let (here, there) = pipe::duplex::<u32, u32>().unwrap();
+    let (sender, receiver) = pipe::simplex::<u32>().unwrap();
+    let child = spawn(|n: u32| n, 5).unwrap();
+    child.join().unwrap();
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let long = Duration::from_secs(60);
+    for time in durations() {
+        queue.put_timeout(&1, time).unwrap();
+        assert_eq!(queue.get_timeout(time).unwrap(), 1, "{time:?}");
+        here.send_timeout(&2, time).unwrap();
+        assert_eq!(there.recv_timeout(time).unwrap(), 2, "{time:?}");
+        sender.send_timeout(&3, time).unwrap();
+        assert_eq!(pipe::wait(&[&receiver], Some(time)).unwrap(), [0], "{time:?}");
+        assert_eq!(receiver.recv_timeout(time).unwrap(), 3, "{time:?}");
+        assert_eq!(child.join_timeout(time), Ok(5), "{time:?}");
+        let result = pool.apply_async(|n: u32| n, 6).unwrap();
+        while !result.is_ready() {
+            thread::yield_now();
+        }
+        assert!(matches!(result.get_timeout(time), Ok(Ok(6))), "{time:?}");
+
+        // Connecting takes its time, so this one is given some.
+        let manager = Manager::builder(b"key").queue("tasks", Some(1));
+        let manager = manager.handshake_timeout(time.max(long)).start().unwrap();
+        let client =
+            Client::new(manager.address(), b"key").unwrap().connect_timeout(time.max(long));
+        let mut tasks = client.queue::<u32>("tasks").unwrap();
+        tasks.put_timeout(&7, time).unwrap();
+        assert_eq!(tasks.get_timeout(time).unwrap().acknowledge().unwrap(), 7, "{time:?}");
+    }
+    let (mut sender, mut receiver) = ring::create(4096).unwrap();
+    let bell = Doorbell::new().unwrap();
+    for deadline in deadlines() {
+        sender.send(b"x", deadline).unwrap();
+        assert_eq!(receiver.recv(deadline).unwrap(), b"x", "{deadline:?}");
+        let ticket = bell.ticket();
+        bell.ring();
+        bell.wait(ticket, deadline);
+    }
+}
+
+fn park_for_ever(_: ()) {
+    loop {
+        thread::park();
+    }
+}
+
+fn a_short_wait_for_nothing_ends() {
+    let full = Queue::<u32>::bounded(1).unwrap();
+    full.put(&1).unwrap();
+    let empty = Queue::<u32>::unbounded().unwrap();
+    let (here, there) = pipe::duplex::<Vec<u8>, u32>().unwrap();
+    while here.send_timeout(&vec![0; 30_000], Duration::ZERO).is_ok() {}
+    let running = spawn(park_for_ever, ()).unwrap();
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let mut result = pool.apply_async(park_for_ever, ()).unwrap();
+    let manager =
+        Manager::builder(b"key").queue("full", Some(1)).queue("empty", None).start().unwrap();
+    let client = Client::new(manager.address(), b"key").unwrap();
+    let (mut remote_full, mut remote_empty) =
+        (client.queue::<u32>("full").unwrap(), client.queue::<u32>("empty").unwrap());
+    remote_full.put(&1).unwrap();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut ring, mut from_ring) = ring::create(4096).unwrap();
+    ring.try_send(&[0; 4000]).unwrap();
+    from_ring.recv(None).unwrap();
+    for time in [
+        Duration::ZERO,
+        Duration::from_nanos(1),
+        Duration::from_micros(1),
+        Duration::from_millis(3),
+    ] {
+        assert!(matches!(full.put_timeout(&2, time), Err(PutError::TimedOut)), "{time:?}");
+        assert!(matches!(empty.get_timeout(time), Err(GetError::TimedOut)), "{time:?}");
+        assert!(matches!(here.send_timeout(&vec![0; 30_000], time), Err(SendError::TimedOut)));
+        assert!(matches!(here.recv_timeout(time), Err(RecvError::TimedOut)), "{time:?}");
+        assert!(pipe::wait(&[&here], Some(time)).unwrap().is_empty(), "{time:?}");
+        assert_eq!(running.join_timeout(time), Err(JoinError::TimedOut), "{time:?}");
+        result = result.get_timeout(time).expect_err("it has none");
+        assert!(matches!(remote_full.put_timeout(&2, time), Err(ManagerError::Full)), "{time:?}");
+        assert!(matches!(remote_empty.get_timeout(time), Err(ManagerError::Empty)), "{time:?}");
+        let nobody =
+            Client::new(silent.local_addr().unwrap(), b"key").unwrap().connect_timeout(time);
+        assert!(
+            matches!(nobody.queue::<u32>("tasks"), Err(ManagerError::Disconnected(_))),
+            "{time:?}"
+        );
+        let deadline = Instant::now().checked_add(time);
+        assert_eq!(from_ring.recv(deadline), Err(RingError::TimedOut), "{time:?}");
+    }
+    drop((there, result, pool));
+    running.kill().unwrap();
+    running.join().unwrap_err();
+}
+
+/// With the longest duration each of them waits, and is woken by what it waits for.
+fn an_endless_wait_lasts_until_there_is_something() {
+    let max = Duration::MAX;
+    let full = Queue::<u32>::bounded(1).unwrap();
+    full.put(&1).unwrap();
+    let empty = Queue::<u32>::unbounded().unwrap();
+    let (here, there) = pipe::duplex::<u32, u32>().unwrap();
+    let (go, gate) = pipe::simplex::<()>().unwrap();
+    let child = spawn(|gate: pipe::Receiver<()>| gate.recv().is_err(), gate).unwrap();
+    let pool = Pool::builder().workers(1).build().unwrap();
+    let queue = Queue::<u32>::unbounded().unwrap();
+    let result = pool.apply_async(|queue: Queue<u32>| queue.get().unwrap(), queue.clone()).unwrap();
+    let manager =
+        Manager::builder(b"key").queue("tasks", None).handshake_timeout(max).start().unwrap();
+    let client = Client::new(manager.address(), b"key").unwrap().connect_timeout(max);
+    let (mut putter, mut getter) =
+        (client.queue::<u32>("tasks").unwrap(), client.queue::<u32>("tasks").unwrap());
+    let (ended, ends) = mpsc::channel();
+    thread::scope(|scope| {
+        let waits: Vec<Box<dyn FnOnce() + Send + '_>> = vec![
+            Box::new(|| full.put_timeout(&2, max).unwrap()),
+            Box::new(|| assert_eq!(empty.get_timeout(max).unwrap(), 3)),
+            Box::new(|| assert_eq!(there.recv_timeout(max).unwrap(), 4)),
+            Box::new(|| assert_eq!(pipe::wait(&[&child], Some(max)).unwrap(), [0])),
+            Box::new(|| assert_eq!(child.join_timeout(max), Ok(true))),
+            Box::new(|| assert!(matches!(result.get_timeout(max), Ok(Ok(5))))),
+            Box::new(|| assert_eq!(getter.get_timeout(max).unwrap().acknowledge().unwrap(), 6)),
+        ];
+        let count = waits.len();
+        for wait in waits {
+            let ended = ended.clone();
+            scope.spawn(move || {
+                wait();
+                ended.send(()).unwrap();
+            });
+        }
+        assert!(ends.recv_timeout(Duration::from_millis(200)).is_err(), "all of them wait");
+        assert_eq!(full.get().unwrap(), 1);
+        empty.put(&3).unwrap();
+        here.send(&4).unwrap();
+        drop(go);
+        queue.put(&5).unwrap();
+        putter.put(&6).unwrap();
+        (0..count).for_each(|_| ends.recv_timeout(Duration::from_secs(60)).unwrap());
+    });
+    pool.join();
+}

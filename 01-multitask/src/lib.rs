@@ -6,28 +6,28 @@ pub mod cores;
 pub mod slices;
 pub mod switches;
 
-/// How this program was built, as a line for its output: figures of a build without optimisation mislead.
+/// How this program was built, as a line for its output: figures of a build without optimization mislead.
 ///
 /// ```
 /// println!("build: {}", multitask::build());
 /// ```
 pub fn build() -> &'static str {
     if cfg!(debug_assertions) {
-        "not optimised; for figures that count: cargo run --release --example …"
+        "not optimized; for figures that count: cargo run --release --example …"
     } else {
-        "optimised"
+        "optimized"
     }
 }
 
-/// So much work that it takes about as long in either build: `optimised` in an optimised one with the usual tick of
-/// 100 ms, a sixteenth of it without optimisation; and in proportion to the tick. At least 1.
+/// So much work that it takes about as long in either build: `optimized` in an optimized one with the usual tick of
+/// 100 ms, a sixteenth of it without optimization; and in proportion to the tick. At least 1.
 ///
 /// ```
 /// let pieces = multitask::amount(1000);
 /// assert!(pieces >= 1);
 /// ```
-pub fn amount(optimised: u32) -> u32 {
+pub fn amount(optimized: u32) -> u32 {
     let slower = if cfg!(debug_assertions) { 16.0 } else { 1.0 };
     let ticks_of_100_ms = util::tick::length().as_secs_f64() * 10.0;
-    (f64::from(optimised) * ticks_of_100_ms / slower).max(1.0) as u32
+    (f64::from(optimized) * ticks_of_100_ms / slower).max(1.0) as u32
 }

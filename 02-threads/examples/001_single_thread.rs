@@ -24,14 +24,14 @@ fn main() {
     let _timeline = timeline::start();
     let started = tick::elapsed();
     for number in 1..=5 {
-        apologise(number);
+        apologize(number);
     }
     let took = tick::elapsed() - started;
     println!("5 apologies, {took:.1} ticks");
     assert!(took >= 5.0, "each of the five sleeps a whole tick");
 }
 
-fn apologise(number: u32) {
+fn apologize(number: u32) {
     let _span = timeline::span(format_args!("sorry {number}"));
     println!("thread {}: sorry ({number})", thread::current().name().unwrap());
     tick::sleep(1);

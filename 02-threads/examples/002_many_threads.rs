@@ -37,7 +37,7 @@ fn main() -> util::Result<()> {
     for name in ["Ann", "Bob", "Cid", "Dee", "Eve"] {
         let barrier = Arc::clone(&barrier);
         let builder = thread::Builder::new().name(name.into());
-        threads.push(builder.spawn(move || apologise(&barrier))?);
+        threads.push(builder.spawn(move || apologize(&barrier))?);
     }
     // ANCHOR_END: start
     barrier.wait(); // all five have begun
@@ -57,7 +57,7 @@ fn main() -> util::Result<()> {
     Ok(())
 }
 
-fn apologise(barrier: &Barrier) {
+fn apologize(barrier: &Barrier) {
     println!("{}: sorry", thread::current().name().unwrap());
     barrier.wait();
     let _span = timeline::span("sorry");

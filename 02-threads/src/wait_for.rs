@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
 
-    /// `count` threads, each with a lock of its own, that ask for their right neighbour's.
+    /// `count` threads, each with a lock of its own, that ask for their right neighbor's.
     fn philosophers(count: usize) -> Vec<Link> {
         let (graph, circles) = Graph::new();
         let locks: Arc<Vec<_>> =

@@ -1,6 +1,6 @@
-//! 006 · 下载与分析 · A pipeline: one process downloads, one analyses; closing the queue is the end.
+//! 006 · 下载与分析 · A pipeline: one process downloads, one analyzes; closing the queue is the end.
 //!
-//! Python: the analyser stops when `empty()` says so: right only if the downloader has finished by
+//! Python: the analyzer stops when `empty()` says so: right only if the downloader has finished by
 //! then.
 //! Rust: an empty queue means that the other one is slow *or* done; only the downloader knows
 //! which. It closes the queue, and `get` says `Closed` when all has been taken: nothing is lost,
@@ -11,7 +11,7 @@
 //!
 //! ```output
 //! downloaded 20
-//! analysed 20, of which none twice
+//! analyzed 20, of which none twice
 //! the queue was empty before the end: at least once
 //! ```
 
@@ -23,7 +23,7 @@ const PAGES: u32 = 20;
 fn download((pages, analyser_is_idle): (Queue<u32>, Queue<()>)) -> u32 {
     for page in 0..PAGES {
         if page == PAGES / 2 {
-            // Goes on when the analyser has taken all there was: it has seen an empty queue by now.
+            // Goes on when the analyzer has taken all there was: it has seen an empty queue by now.
             let _waiting = timeline::wait("slow network");
             analyser_is_idle.get().unwrap();
         }
@@ -37,25 +37,25 @@ fn download((pages, analyser_is_idle): (Queue<u32>, Queue<()>)) -> u32 {
     PAGES
 }
 
-fn analyse((pages, i_am_idle): (Queue<u32>, Queue<()>)) -> (Vec<u32>, u32) {
-    let (mut analysed, mut empty) = (Vec::new(), 0);
+fn analyze((pages, i_am_idle): (Queue<u32>, Queue<()>)) -> (Vec<u32>, u32) {
+    let (mut analyzed, mut empty) = (Vec::new(), 0);
     loop {
         if pages.is_empty() && !pages.is_closed() {
             empty += 1; // `empty()` as the end would stop here
         }
-        if analysed.len() as u32 == PAGES / 2 {
+        if analyzed.len() as u32 == PAGES / 2 {
             i_am_idle.put(&()).unwrap();
         }
         // ANCHOR: get
         let page = match pages.get() {
             Ok(page) => page,
-            Err(GetError::Closed) => return (analysed, empty),
+            Err(GetError::Closed) => return (analyzed, empty),
             Err(error) => panic!("{error}"),
         };
         // ANCHOR_END: get
         let _span = timeline::span(page);
         tick::sleep(0.1);
-        analysed.push(page);
+        analyzed.push(page);
     }
 }
 
@@ -65,11 +65,11 @@ fn main() -> util::Result<()> {
     let _timeline = timeline::start();
     let (pages, idle) = (Queue::bounded(5)?, Queue::unbounded()?);
     let downloader = multiproc::spawn(download, (pages.clone(), idle.clone()))?;
-    let analyser = multiproc::spawn(analyse, (pages, idle))?;
+    let analyzer = multiproc::spawn(analyze, (pages, idle))?;
     println!("downloaded {}", downloader.join()?);
-    let (analysed, empty) = analyser.join()?;
-    println!("analysed {}, of which none twice", analysed.len());
-    assert_eq!(analysed, (0..PAGES).collect::<Vec<_>>());
+    let (analyzed, empty) = analyzer.join()?;
+    println!("analyzed {}, of which none twice", analyzed.len());
+    assert_eq!(analyzed, (0..PAGES).collect::<Vec<_>>());
     assert!(empty > 0);
     println!("the queue was empty before the end: at least once");
     Ok(())

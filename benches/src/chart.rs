@@ -1,7 +1,7 @@
 //! Pictures, as SVG inside the page: bars with their spread, and curves, both on a logarithmic scale.
 //!
-//! Colours are classes of the page's style, so that one picture serves light and dark; every mark has its words beside it, so that it reads in print
-//! and without colours. A picture is 440 units wide, which a narrow screen shows one to one.
+//! Colors are classes of the page's style, so that one picture serves light and dark; every mark has its words beside it, so that it reads in print
+//! and without colors. A picture is 440 units wide, which a narrow screen shows one to one.
 
 use crate::{
     claims::amount,
@@ -179,7 +179,7 @@ pub fn curves(title: &str, curves: &Curves, language: Language) -> String {
     svg + "</svg>"
 }
 
-/// A mark of its own for each line, so that colours are not needed.
+/// A mark of its own for each line, so that colors are not needed.
 fn mark(line: usize, (x, y): (f64, f64)) -> String {
     let path = match line % 3 {
         0 => return format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="4"/>"#),

@@ -300,7 +300,7 @@ fn wrong_arguments_are_named() {
         ("--name=", "--name needs 1 to 40 bytes"),
         ("--name (x", "--name needs 1 to 40 bytes"),
         ("--peer \u{202e}:1", r#"--peer "\u{202e}:1""#),
-        ("--colour", "unknown argument \"--colour\""),
+        ("--color", "unknown argument \"--color\""),
     ] {
         let output = run(arguments);
         let said = String::from_utf8(output.stderr).unwrap();

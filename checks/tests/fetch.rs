@@ -645,7 +645,7 @@ fn progress_is_told_in_lines_where_there_is_no_terminal() {
     let mut arguments = vec!["--at-once".to_owned(), "1".into()];
     arguments.extend((0..3).map(|n| server.url(&format!("/{n}"))));
     let outcome = checks::run::run(&mut command("016_fetch_pool", &arguments)).unwrap();
-    // At the first page after two seconds; no bar, no colours.
+    // At the first page after two seconds; no bar, no colors.
     assert!(["1 of 3 pages\n", "2 of 3 pages\n"].iter().any(|line| outcome.stderr.contains(line)));
     assert!(!outcome.stderr.contains('\x1b'), "{:?}", outcome.stderr);
     assert_eq!(outcome.status.code(), Some(0));
@@ -672,7 +672,7 @@ fn wrong_arguments_are_named() {
         (&["--ca="], 2, "--ca \"\": expected a path"),
         (&["--timeout", "soon"], 2, "--timeout \"soon\""),
         (&["--most", "-1"], 2, "--most \"-1\""),
-        (&["--colour"], 2, "unknown argument \"--colour\""),
+        (&["--color"], 2, "unknown argument \"--color\""),
         (&["--ca", "/nowhere.pem"], 1, "error: --ca /nowhere.pem: "),
         (&["--ca", "/dev/null"], 1, "error: --ca /dev/null: no certificate in it"),
     ] {

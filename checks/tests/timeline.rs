@@ -40,7 +40,7 @@ fn each_picture_is_made_whole_and_alone() {
 }
 
 #[test]
-fn the_terminal_gets_text_without_colours_when_it_is_none() {
+fn the_terminal_gets_text_without_colors_when_it_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let output = run("28_11_mutex", "1", folder.path());
     let chart = String::from_utf8(output.stderr).unwrap();

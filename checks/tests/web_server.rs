@@ -1075,7 +1075,7 @@ fn with_few_threads_or_processes_it_serves_or_says_why_not() {
 fn wrong_arguments_are_named() {
     let mut wrong = vec![
         ("--model=prefork".to_owned(), "a model is process"),
-        ("--colour".into(), "unknown argument \"--colour\""),
+        ("--color".into(), "unknown argument \"--color\""),
         ("--bind=localhost".into(), "--bind \"localhost\""),
         ("--root=".into(), "--root"),
         ("--log=yes".into(), "unknown argument"),

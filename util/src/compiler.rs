@@ -30,7 +30,7 @@ pub struct Answer {
     pub accepted: bool,
     /// How it ended.
     pub status: ExitStatus,
-    /// Its whole message, as it would stand in a terminal, without colours.
+    /// Its whole message, as it would stand in a terminal, without colors.
     pub message: String,
     /// Its errors, by line.
     pub refusals: Vec<Refusal>,

@@ -134,7 +134,7 @@ thread_local! {
     static WORKER: RefCell<Option<(Slots, Copier)>> = const { RefCell::new(None) };
 }
 
-/// The initialiser of a worker process.
+/// The initializer of a worker process.
 fn set_up((slots, settings): (Slots, Settings)) {
     // Ctrl-C reaches the whole group in the foreground. It is the parent's to bring the work to an
     // end.
@@ -145,7 +145,7 @@ fn set_up((slots, settings): (Slots, Settings)) {
 
 fn work(task: Task) -> Vec<Outcome> {
     WORKER.with_borrow_mut(|worker| {
-        let (slots, copier) = worker.as_mut().expect("the initialiser ran");
+        let (slots, copier) = worker.as_mut().expect("the initializer ran");
         let (mut bytes, mut outcomes) = (0, Vec::new());
         for (slot, parcel) in (task.slot..).zip(&task.parcels) {
             let outcome = if bytes < BUDGET || slots.slot(slot).is_begun() {
@@ -521,7 +521,7 @@ impl<'a> Engine<'a> {
         let start = || {
             let slots = self.slots.clone();
             let builder = Pool::builder().workers(self.options.workers.clamp(1, MAX_WORKERS));
-            let builder = builder.initialiser(set_up, (slots, self.settings.clone()));
+            let builder = builder.initializer(set_up, (slots, self.settings.clone()));
             builder.build().map_err(io::Error::other)
         };
         // Without worker processes the threads of this one copy everything.

@@ -672,14 +672,14 @@ fn everything_is_preserved() {
     let names = ["", "inner", "inner/file", "empty", "link", "fifo"];
     let attributes = rustix::fs::setxattr(
         scratch.at("from/inner/file"),
-        "user.colour",
+        "user.color",
         b"blue",
         XattrFlags::empty(),
     )
     .is_ok()
         && rustix::fs::setxattr(
             scratch.at("from/inner"),
-            "user.colour",
+            "user.color",
             b"red",
             XattrFlags::empty(),
         )
@@ -719,12 +719,12 @@ fn everything_is_preserved() {
         let after: Vec<_> = names.map(|name| what(&to, name)).to_vec();
         assert_eq!(before, after);
         assert_same(&scratch.at("from"), &to);
-        for (name, colour) in
+        for (name, color) in
             [("inner/file", "blue"), ("inner", "red")].into_iter().filter(|_| attributes)
         {
             let mut value = [0; 8];
-            let length = rustix::fs::getxattr(to.join(name), "user.colour", &mut value).unwrap();
-            assert_eq!(&value[..length], colour.as_bytes());
+            let length = rustix::fs::getxattr(to.join(name), "user.color", &mut value).unwrap();
+            assert_eq!(&value[..length], color.as_bytes());
         }
     }
     // Otherwise the modes stand, as far as the umask allows, without the set-id bits.

@@ -1,4 +1,4 @@
-//! The manager's behaviour towards good clients, bad clients and dead ones.
+//! The manager's behavior towards good clients, bad clients and dead ones.
 
 use std::env;
 use std::io::{ErrorKind, Read, Write};

@@ -102,7 +102,7 @@ fn undecodable<T: Make>() {
     assert_eq!(pool.apply(|n: u32| n + 1, 1), Ok(2));
 
     // An initializer's argument: no worker becomes ready, and the reason is known in the end.
-    let pool = Pool::builder().workers(1).initialiser(take::<T>, T::make()).build().unwrap();
+    let pool = Pool::builder().workers(1).initializer(take::<T>, T::make()).build().unwrap();
     let error = pool.apply(|n: u32| n, 1).unwrap_err();
     assert!(matches!(&error, TaskError::Broken(reason) if reason.contains("decode")), "{error:?}");
 

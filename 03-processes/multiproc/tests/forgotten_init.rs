@@ -5,7 +5,7 @@ use multiproc::{Pool, SpawnError};
 fn main() {
     // Were children started, they would come here too, and each would start more.
     let error = multiproc::spawn(|n: u32| n + 1, 1).expect_err("nothing may be started");
-    assert!(matches!(error, SpawnError::NotInitialised), "{error:?}");
+    assert!(matches!(error, SpawnError::NotInitialized), "{error:?}");
     assert!(error.to_string().contains("make it the first statement of `main`"), "{error}");
     assert!(
         Pool::new().expect_err("nothing may be started").to_string().contains("multiproc::init()")

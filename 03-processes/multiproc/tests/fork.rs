@@ -289,11 +289,11 @@ fn a_fork_made_by_a_task_is_not_a_second_worker() {
     }
     assert_eq!(pool.worker_ids(), [worker]);
     pool.join();
-    // In an initialiser: the pool has one worker all the same, which runs each task once.
+    // In an initializer: the pool has one worker all the same, which runs each task once.
     let setup = |()| {
         let _ = fork_in_a_task((0, false));
     };
-    let pool = Pool::builder().workers(1).initialiser(setup, ()).build().unwrap();
+    let pool = Pool::builder().workers(1).initializer(setup, ()).build().unwrap();
     assert_eq!(pool.map(|n: u32| n, 0..10).unwrap(), (0..10).collect::<Vec<_>>());
     pool.join();
 }

@@ -31,7 +31,7 @@ tests!([
     no_workers_is_an_error,
     as_many_workers_as_cores,
     workers_are_used_again,
-    the_initialiser_runs_in_each_worker,
+    the_initializer_runs_in_each_worker,
     a_limit_of_tasks_a_worker,
     a_panic_is_an_error_and_the_worker_lives_on,
     panics_in_a_chunk_are_its_tasks_own,
@@ -251,10 +251,10 @@ fn workers_are_used_again() {
 
 static SET: AtomicU32 = AtomicU32::new(0);
 
-fn the_initialiser_runs_in_each_worker() {
+fn the_initializer_runs_in_each_worker() {
     let pool = Pool::builder()
         .workers(2)
-        .initialiser(|n: u32| SET.store(n, Ordering::Relaxed), 7)
+        .initializer(|n: u32| SET.store(n, Ordering::Relaxed), 7)
         .build()
         .unwrap();
     let read = |_: u32| {
@@ -591,14 +591,14 @@ fn random_kills_lose_nothing_else() {
 fn a_crash_loop_ends_in_an_error() {
     let start = Instant::now();
     let crash = |()| -> () { panic!("not today") };
-    let pool = Pool::builder().workers(2).initialiser(crash, ()).build().unwrap();
+    let pool = Pool::builder().workers(2).initializer(crash, ()).build().unwrap();
     let error = pool.apply(increment, 1).unwrap_err();
     assert!(matches!(&error, TaskError::Broken(reason) if reason.contains("not today")), "{error}");
     assert!(matches!(pool.apply_async(increment, 1), Err(TaskError::Broken(_))));
     pool.join();
 
     let exit = |()| -> () { std::process::exit(1) };
-    let pool = Pool::builder().workers(2).initialiser(exit, ()).build().unwrap();
+    let pool = Pool::builder().workers(2).initializer(exit, ()).build().unwrap();
     assert!(matches!(pool.map(increment, 0..100), Err(TaskError::Broken(_))));
     drop(pool);
     assert!(start.elapsed() < Duration::from_secs(30));

@@ -75,7 +75,7 @@ fn a_worker_in_its_initializer_gets_no_task() {
     let token = gate();
     token.put(&()).unwrap();
     let builder = Pool::builder().workers(2).max_tasks_per_worker(1);
-    let pool = builder.initialiser(setup, token.clone()).build().unwrap();
+    let pool = builder.initializer(setup, token.clone()).build().unwrap();
     for n in 0..5 {
         // For the worker that takes the place of the one that runs this.
         token.put(&()).unwrap();
@@ -85,7 +85,7 @@ fn a_worker_in_its_initializer_gets_no_task() {
 
     let token = gate();
     token.put(&()).unwrap();
-    let pool = Pool::builder().workers(2).initialiser(setup, token).build().unwrap();
+    let pool = Pool::builder().workers(2).initializer(setup, token).build().unwrap();
     let double = |n: u32| 2 * n;
     let handles: Vec<_> = (0..10).map(|n| pool.apply_async(double, n).unwrap()).collect();
     assert!(handles.into_iter().map(|handle| handle.get().unwrap()).eq((0..10).map(double)));

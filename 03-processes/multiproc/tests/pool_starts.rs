@@ -82,11 +82,11 @@ fn an_initializer_that_fails_breaks_the_pool_whatever_its_age() {
     };
     let pool = |workers| Pool::builder().workers(workers);
     thread::scope(|scope| {
-        scope.spawn(|| check(pool(1).initialiser(late, 1010), "not after 1010 ms"));
-        scope.spawn(|| check(pool(2).initialiser(late, 0), "not after 0 ms"));
-        scope.spawn(|| check(pool(2).initialiser(exit, 1010), "code 7"));
-        scope.spawn(|| check(pool(2).initialiser(kill, 1010), "signal 9"));
-        let undecodable = pool(1).initialiser(|_: Undecodable| (), Undecodable);
+        scope.spawn(|| check(pool(1).initializer(late, 1010), "not after 1010 ms"));
+        scope.spawn(|| check(pool(2).initializer(late, 0), "not after 0 ms"));
+        scope.spawn(|| check(pool(2).initializer(exit, 1010), "code 7"));
+        scope.spawn(|| check(pool(2).initializer(kill, 1010), "signal 9"));
+        let undecodable = pool(1).initializer(|_: Undecodable| (), Undecodable);
         scope.spawn(|| check(undecodable, "cannot be decoded"));
     });
 }
@@ -105,7 +105,7 @@ fn every_way_of_submitting_hears_that_the_pool_is_broken() {
     thread::scope(|scope| {
         for wait in waits {
             scope.spawn(move || {
-                let pool = Pool::builder().workers(1).initialiser(fail, ()).build().unwrap();
+                let pool = Pool::builder().workers(1).initializer(fail, ()).build().unwrap();
                 for result in wait(&pool).into_iter().chain(wait(&pool)) {
                     assert!(reason(result).contains("no worker"));
                 }
@@ -123,7 +123,7 @@ fn a_worker_that_is_ready_keeps_the_pool_going() {
         starts.put(&()).unwrap();
         token.try_get().expect("a token");
     };
-    let pool = two().initialiser(setup, (token.clone(), starts.clone())).build().unwrap();
+    let pool = two().initializer(setup, (token.clone(), starts.clone())).build().unwrap();
     assert_eq!(pool.apply(increment, 1), Ok(2));
     // The other place fails more often than would break the pool.
     (0..7).for_each(|_| starts.get().unwrap());
@@ -146,7 +146,7 @@ fn a_long_initializer_breaks_nothing() {
         token.try_get().expect("a token");
         thread::sleep(Duration::from_secs(3));
     };
-    let pool = two().initialiser(setup, token).build().unwrap();
+    let pool = two().initializer(setup, token).build().unwrap();
     assert_eq!(pool.map(increment, 0..10).unwrap().len(), 10);
     drop(pool);
 }
@@ -157,7 +157,7 @@ fn initializers_that_fail_at_first() {
         let tokens = Queue::<()>::unbounded().unwrap();
         (0..failures).for_each(|_| tokens.put(&()).unwrap());
         let setup = |tokens: Queue<()>| assert!(tokens.try_get().is_err(), "not yet");
-        let pool = Pool::builder().workers(1).initialiser(setup, tokens).build().unwrap();
+        let pool = Pool::builder().workers(1).initializer(setup, tokens).build().unwrap();
         assert_eq!(pool.apply(increment, 1), Ok(2));
         pool.join();
     }
@@ -172,7 +172,7 @@ fn workers_that_end_as_soon_as_they_are_ready() {
             std::process::exit(3);
         });
     };
-    let pool = two().initialiser(setup, starts.clone()).build().unwrap();
+    let pool = two().initializer(setup, starts.clone()).build().unwrap();
     thread::sleep(Duration::from_secs(2));
     // The delay between two rounds has grown to one second; without any, there would be a hundred.
     assert!((4..=20).contains(&starts.len()), "{}", starts.len());
@@ -201,7 +201,7 @@ fn idle_workers_that_are_killed_break_nothing() {
     // Never of use, but ready.
     let starts = Queue::<()>::unbounded().unwrap();
     let setup = |starts: Queue<()>| starts.put(&()).unwrap();
-    let pool = two().initialiser(setup, starts.clone()).build().unwrap();
+    let pool = two().initializer(setup, starts.clone()).build().unwrap();
     for _ in 0..8 {
         (0..2).for_each(|_| starts.get().unwrap());
         thread::sleep(Duration::from_millis(30));
@@ -215,7 +215,7 @@ fn idle_workers_that_are_killed_break_nothing() {
 
 fn failures_of_workers_with_a_limit_of_tasks_count() {
     let fail = |()| -> () { panic!("no worker") };
-    let pool = two().max_tasks_per_worker(1).initialiser(fail, ()).build().unwrap();
+    let pool = two().max_tasks_per_worker(1).initializer(fail, ()).build().unwrap();
     let handles: Vec<_> = (0..10).map(|n| pool.apply_async(increment, n)).collect();
     for handle in handles {
         assert!(reason(handle.and_then(multiproc::AsyncResult::get)).contains("no worker"));
@@ -225,7 +225,7 @@ fn failures_of_workers_with_a_limit_of_tasks_count() {
 
 fn a_closed_pool_that_breaks_ends() {
     let fail = |()| -> () { panic!("no worker") };
-    let pool = two().initialiser(fail, ()).build().unwrap();
+    let pool = two().initializer(fail, ()).build().unwrap();
     let waiting = pool.apply_async(increment, 1);
     pool.close();
     pool.join();
@@ -239,7 +239,7 @@ fn a_breaking_pool_uses_little_time() {
         starts.put(&()).unwrap();
         panic!("no worker")
     };
-    let pool = two().initialiser(setup, starts.clone()).build().unwrap();
+    let pool = two().initializer(setup, starts.clone()).build().unwrap();
     let _ = reason(pool.apply(increment, 1));
     pool.join();
     // Two in each of six rounds.
@@ -315,11 +315,11 @@ impl Serialize for PanicsAtOnce {
 }
 
 fn an_argument_that_panics_leaves_no_worker() {
-    let build = || two().initialiser(|_: PanicsAtOnce| (), PanicsAtOnce).build();
+    let build = || two().initializer(|_: PanicsAtOnce| (), PanicsAtOnce).build();
     assert!(catch_unwind(AssertUnwindSafe(build)).is_err());
     assert!(active_children().is_empty());
     // It is encoded once, for all workers, those that take another's place too.
-    let pool = two().initialiser(|PanicsLater| (), PanicsLater).build().unwrap();
+    let pool = two().initializer(|PanicsLater| (), PanicsLater).build().unwrap();
     for _ in 0..3 {
         assert_eq!(pool.apply(increment, 1), Ok(2));
         for id in pool.worker_ids() {
@@ -332,7 +332,7 @@ fn an_argument_that_panics_leaves_no_worker() {
     // An argument that refuses is an error.
     let (sender, _receiver) = multiproc::pipe::simplex::<u32>().unwrap();
     let error =
-        two().initialiser(|_: multiproc::pipe::Sender<u32>| (), sender).build().unwrap_err();
+        two().initializer(|_: multiproc::pipe::Sender<u32>| (), sender).build().unwrap_err();
     assert!(matches!(error, PoolError::Spawn(SpawnError::Encode(_))), "{error}");
     assert!(active_children().is_empty());
 }

@@ -445,8 +445,8 @@ fn make_picture(record: &File, target: &Target) -> io::Result<()> {
             let columns = sys::terminal_columns(stderr.as_fd())
                 .or_else(|| environment::var("COLUMNS").ok()?.parse().ok())
                 .unwrap_or(100);
-            let colours = terminal && environment::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            stderr.lock().write_all(text::draw(&chart, columns, colours).as_bytes())
+            let colors = terminal && environment::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            stderr.lock().write_all(text::draw(&chart, columns, colors).as_bytes())
         }
         Target::File(path, draw) => {
             let draft = draft(path);

@@ -1,4 +1,4 @@
-//! The chart as text: as wide as the terminal, in colours where there are any, and
+//! The chart as text: as wide as the terminal, in colors where there are any, and
 //! readable without.
 
 use super::chart::{self, Bar, Chart, Kind, Row};
@@ -15,7 +15,7 @@ struct Cell {
 }
 
 /// Draws `chart` `columns` wide, the line ends not counted.
-pub(super) fn draw(chart: &Chart, columns: usize, colours: bool) -> String {
+pub(super) fn draw(chart: &Chart, columns: usize, colors: bool) -> String {
     let columns = columns.max(NARROWEST);
     let name = |row: &Row| format!("{}{}", "  ".repeat(row.depth() as usize), row.name);
     let label = chart.rows().map(|row| width(&name(row))).max().unwrap_or(0);
@@ -33,7 +33,7 @@ pub(super) fn draw(chart: &Chart, columns: usize, colours: bool) -> String {
         for row in &process.rows {
             for (i, lane) in row.lanes.iter().enumerate() {
                 let name = if i == 0 { name(row) } else { String::new() };
-                out += &line(&fit(&name, label), &scale.lane(row, lane, i == 0), colours);
+                out += &line(&fit(&name, label), &scale.lane(row, lane, i == 0), colors);
             }
         }
     }
@@ -138,11 +138,11 @@ fn put(cells: &mut [Cell], text: &str, kind: Option<Kind>) {
     }
 }
 
-fn line(label: &str, cells: &[Cell], colours: bool) -> String {
+fn line(label: &str, cells: &[Cell], colors: bool) -> String {
     let mut out = format!("{label} ");
     let mut current = None;
     for cell in cells {
-        if colours && cell.kind != current {
+        if colors && cell.kind != current {
             out += match cell.kind {
                 None => "\x1b[0m",
                 Some(Kind::Run) => "\x1b[0;32m",
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chart_fits_and_is_readable_without_colours() {
+    fn the_chart_fits_and_is_readable_without_colors() {
         let drawn = draw(&Chart::from_record(RECORD), 60, false);
         assert_eq!(
             drawn,
@@ -233,7 +233,7 @@ main             ┈━ work ━━━━━━━━━✗
     }
 
     #[test]
-    fn colours_end_where_the_line_ends() {
+    fn colors_end_where_the_line_ends() {
         let drawn = draw(&Chart::from_record(RECORD), 60, true);
         for line in drawn.lines().filter(|line| line.contains('\x1b')) {
             assert_eq!(line.rfind("\x1b[0m"), line.rfind('\x1b'), "{line:?}");

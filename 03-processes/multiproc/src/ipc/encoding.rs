@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use super::codec;
 use super::packet::explain;
 use super::transit::{Carrier, Encoding};
-use crate::shm::arena::{Range, RangeId};
+use crate::shm::arena::{Region, RegionId};
 
 /// Why a value cannot be encoded: its `Serialize` refused, wrote another number of elements than it
 /// announced, or used what the encoding does not have.
@@ -65,7 +65,7 @@ impl From<postcard::Error> for EncodeError {
 #[derive(Debug)]
 pub struct Encoded<'a> {
     bytes: Cow<'a, [u8]>,
-    handles: Vec<(Range, RangeId)>,
+    handles: Vec<(Region, RegionId)>,
 }
 
 impl Encoded<'_> {
@@ -91,7 +91,7 @@ impl Encoded<'_> {
 
 impl Drop for Encoded<'_> {
     fn drop(&mut self) {
-        self.handles.drain(..).for_each(|(range, id)| range.recall(id));
+        self.handles.drain(..).for_each(|(region, id)| region.recall(id));
     }
 }
 

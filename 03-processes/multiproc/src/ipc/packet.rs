@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 
 use crate::ipc::codec;
 use crate::ipc::transit::{self, Carrier, Encoding};
-use crate::shm::arena::Range;
+use crate::shm::arena::Region;
 use crate::sys::limits;
 
 /// Bytes of a packet that travel in the message itself.
@@ -307,12 +307,12 @@ pub(crate) fn encode<T: Serialize + ?Sized>(prefix: Vec<u8>, value: &T) -> Resul
     let mut bytes = prefix;
     codec::encode(value, &mut bytes).map_err(explain)?;
     let mut descriptors = OUTGOING.take().unwrap_or_default();
-    let mut ranges = Vec::new();
-    encoding.keep_in(&mut ranges);
-    if !ranges.is_empty() {
+    let mut regions = Vec::new();
+    encoding.keep_in(&mut regions);
+    if !regions.is_empty() {
         // After those of the value, which are known by their positions: kept until the value is
         // decoded.
-        let hold = Range::hold_by_descriptor(&ranges).map_err(|error| error.to_string())?;
+        let hold = Region::hold_by_descriptor(&regions).map_err(|error| error.to_string())?;
         descriptors.push(hold);
     }
     Ok(Packet { bytes, descriptors })

@@ -1,16 +1,16 @@
-//! What keeps a range while a handle to it is encoded in bytes that nobody has decoded.
+//! What keeps a region while a handle to it is encoded in bytes that nobody has decoded.
 //!
 //! The handle's `Serialize` cannot know what its bytes are for, so whoever encodes a value says so
 //! first, by an [`Encoding`] on this thread:
 //!
 //! - *Memory that others read* (a queue's item, a manager's item): a token of this process keeps
-//!   the range, until the first decoding or until this process ends. The handles in a task's result
+//!   the region, until the first decoding or until this process ends. The handles in a task's result
 //!   are listed before it, so that the pool's process holds what they stand for as soon as it has
 //!   the result, and the worker ends only then.
 //! - *A packet* (a message in a pipe, a process's argument or result): a descriptor with locks goes
-//!   along and keeps the range until the packet is decoded or dropped, whoever has ended meanwhile.
+//!   along and keeps the region until the packet is decoded or dropped, whoever has ended meanwhile.
 //! - *Memory that this process keeps* (a task's argument, an initializer's): this process keeps the
-//!   range beside the bytes.
+//!   region beside the bytes.
 //! - *Nothing known*, when the program itself calls a serializer: a token, as for memory.
 //!
 //! If the value cannot be encoded, or its bytes cannot be passed on, the tokens are taken back at
@@ -20,7 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::ManuallyDrop;
 
-use crate::shm::arena::{Range, RangeId};
+use crate::shm::arena::{Region, RegionId};
 use crate::sys::sync::ENDING;
 
 /// What carries the bytes.
@@ -31,7 +31,7 @@ pub(crate) enum Carrier {
     Memory = 1 << SHIFT,
     /// A packet on a socket, which can carry descriptors as well.
     Packet = 2 << SHIFT,
-    /// Memory of this process, beside which it keeps the ranges.
+    /// Memory of this process, beside which it keeps the regions.
     Kept = 3 << SHIFT,
 }
 
@@ -43,7 +43,7 @@ thread_local! {
     /// One word, since every encoding looks at it.
     static STATE: Cell<u32> = const { Cell::new(0) };
     /// The handles in the encodings that this thread is in the middle of.
-    static EXPORTED: RefCell<Vec<(Range, RangeId)>> = const { RefCell::new(Vec::new()) };
+    static EXPORTED: RefCell<Vec<(Region, RegionId)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An encoding that this thread is in the middle of; they may be nested. Dropped without one of its
@@ -71,26 +71,26 @@ impl Encoding {
         STATE.set(this.before);
     }
 
-    /// Adds the ranges to which there are handles in the bytes.
+    /// Adds the regions to which there are handles in the bytes.
     #[inline]
-    pub(crate) fn keep_in(self, ranges: &mut Vec<Range>) {
+    pub(crate) fn keep_in(self, regions: &mut Vec<Region>) {
         let this = ManuallyDrop::new(self);
         if STATE.get() & COUNT != this.before & COUNT {
-            ranges.extend(this.end().into_iter().map(|(range, _)| range));
+            regions.extend(this.end().into_iter().map(|(region, _)| region));
         }
         STATE.set(this.before);
     }
 
-    /// The handles in the bytes and the ranges they stand for. The caller is to
-    /// [recall](Range::recall) those that nobody will decode.
-    pub(crate) fn into_ranges(self) -> Vec<(Range, RangeId)> {
+    /// The handles in the bytes and the regions they stand for. The caller is to
+    /// [recall](Region::recall) those that nobody will decode.
+    pub(crate) fn into_ranges(self) -> Vec<(Region, RegionId)> {
         let this = ManuallyDrop::new(self);
         this.end()
     }
 
     /// The handles in the bytes, whose tokens stay outstanding.
     #[inline]
-    pub(crate) fn into_handles(self) -> Vec<RangeId> {
+    pub(crate) fn into_handles(self) -> Vec<RegionId> {
         let this = ManuallyDrop::new(self);
         let mut handles = Vec::new();
         if STATE.get() & COUNT != this.before & COUNT {
@@ -101,7 +101,7 @@ impl Encoding {
     }
 
     #[cold]
-    fn end(&self) -> Vec<(Range, RangeId)> {
+    fn end(&self) -> Vec<(Region, RegionId)> {
         STATE.set(self.before);
         let first = (self.before & COUNT) as usize;
         let exported = EXPORTED.try_with(|exported| exported.borrow_mut().split_off(first));
@@ -113,9 +113,9 @@ impl Drop for Encoding {
     #[inline]
     fn drop(&mut self) {
         if STATE.get() & COUNT != self.before & COUNT {
-            // The range is held until its token is taken back, and freed by the drop if nobody else
+            // The region is held until its token is taken back, and freed by the drop if nobody else
             // holds it.
-            self.end().into_iter().for_each(|(range, id)| range.recall(id));
+            self.end().into_iter().for_each(|(region, id)| region.recall(id));
         }
         STATE.set(self.before);
     }
@@ -126,20 +126,20 @@ pub(crate) fn takes_descriptors() -> bool {
     STATE.get() & !COUNT == Carrier::Packet as u32
 }
 
-/// The numbers of a range, for the encoding that this thread is in the middle of.
+/// The numbers of a region, for the encoding that this thread is in the middle of.
 ///
 /// # Errors
 ///
 /// When too many handles are in flight, or the thread is past its end.
-pub(crate) fn export(range: &Range) -> io::Result<RangeId> {
+pub(crate) fn export(region: &Region) -> io::Result<RegionId> {
     let state = STATE.get();
     let carrier = state & !COUNT;
     let is_kept = carrier == Carrier::Packet as u32 || carrier == Carrier::Kept as u32;
-    let id = if is_kept { range.id() } else { range.issue()? };
+    let id = if is_kept { region.id() } else { region.issue()? };
     if carrier != 0 {
-        let push = |exported: &RefCell<Vec<_>>| exported.borrow_mut().push((range.clone(), id));
+        let push = |exported: &RefCell<Vec<_>>| exported.borrow_mut().push((region.clone(), id));
         if EXPORTED.try_with(push).is_err() {
-            range.recall(id);
+            region.recall(id);
             return Err(io::Error::other(ENDING));
         }
         STATE.set(state + 1);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::ipc::packet;
 use crate::ipc::transit::{Carrier, Encoding};
-use crate::shm::arena::Range;
+use crate::shm::arena::Region;
 
 /// The byte before a length of four bytes; lengths from here on have one.
 const LONG: u8 = u8::MAX;
@@ -23,7 +23,7 @@ pub(super) fn encode<A: Serialize>(
     buffer: &mut Vec<u8>,
     at: usize,
     argument: &A,
-    kept: &mut Vec<Range>,
+    kept: &mut Vec<Region>,
 ) -> Result<usize, String> {
     // A value without a destructor owns no handle, so none has to be kept: known when compiled.
     let end = if needs_drop::<A>() {

@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 use rustix::thread::{MembarrierCommand, membarrier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::shm::arena::{self, Range, RangeId};
+use crate::shm::arena::{self, Region, RegionId};
 use crate::shm::mapping::{Mapping, shared_struct};
 
 /// Tasks a worker can have at a time.
@@ -75,7 +75,7 @@ const SIZE: usize = size_of::<Words>();
 
 /// The shared pages, in either process.
 pub(super) struct Board {
-    range: Range,
+    region: Region,
     memory: Mapping,
 }
 
@@ -93,12 +93,12 @@ pub(super) struct Logged {
 impl Board {
     /// A new board with nothing offered.
     pub(super) fn new() -> io::Result<Self> {
-        Self::map(Range::create(SIZE as u64)?)
+        Self::map(Region::create(SIZE as u64)?)
     }
 
-    fn map(range: Range) -> io::Result<Self> {
-        let memory = range.map(0, SIZE)?;
-        Ok(Self { range, memory })
+    fn map(region: Region) -> io::Result<Self> {
+        let memory = region.map(0, SIZE)?;
+        Ok(Self { region, memory })
     }
 
     #[inline]
@@ -108,7 +108,7 @@ impl Board {
 
     /// The same board once more.
     pub(super) fn try_clone(&self) -> io::Result<Self> {
-        Self::map(self.range.clone())
+        Self::map(self.region.clone())
     }
 
     fn place(&self, number: u64) -> &AtomicU64 {
@@ -471,14 +471,14 @@ impl<'a> Iterator for Records<'a> {
 
 impl Serialize for Board {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        arena::export(&self.range)?.serialize(serializer)
+        arena::export(&self.region)?.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Board {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let range = arena::import(RangeId::deserialize(deserializer)?)?;
-        Self::map(range).map_err(de::Error::custom)
+        let region = arena::import(RegionId::deserialize(deserializer)?)?;
+        Self::map(region).map_err(de::Error::custom)
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Plan {
     pub(super) workers: usize,
     pub(super) tasks_a_worker: Option<usize>,
     /// The function that each worker runs first, and its encoded argument.
-    pub(super) initialiser: Option<(Remote<Setup>, Vec<u8>)>,
+    pub(super) initializer: Option<(Remote<Setup>, Vec<u8>)>,
     pub(super) ignore_interrupts: bool,
 }
 
@@ -185,7 +185,7 @@ impl Dispatch {
             tasks: their_tasks,
             results: their_results,
             board: board.try_clone()?,
-            initialiser: self.plan.initialiser.clone(),
+            initializer: self.plan.initializer.clone(),
             ignore_interrupts: self.plan.ignore_interrupts,
         };
         let (ended, bell) = (Arc::clone(&self.ended), self.bell.clone());

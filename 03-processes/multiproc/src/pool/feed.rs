@@ -13,7 +13,7 @@ use super::task::{Sink, TaskError, Tasks};
 use super::worker::{Batch, RunTasks};
 use crate::process::SpawnError;
 use crate::process::remote::Remote;
-use crate::shm::arena::Range;
+use crate::shm::arena::Region;
 use crate::sys::fork;
 
 /// Bytes of arguments after which a chunk is full, however few they are.
@@ -30,7 +30,7 @@ const BETWEEN: usize = 64;
 pub(super) struct Chunk {
     pub(super) arguments: Vec<u8>,
     /// What there are handles to in the arguments, held until the tasks have ended.
-    pub(super) kept: Vec<Range>,
+    pub(super) kept: Vec<Region>,
     /// The index of the first task.
     pub(super) first: usize,
     pub(super) count: usize,

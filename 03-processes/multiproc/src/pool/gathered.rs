@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::board::Records;
 use super::task::{Gather, Monitor, TaskError, catch, value};
 use super::worker::{keep_small, tag};
-use crate::shm::arena::Range;
+use crate::shm::arena::Region;
 
 /// The caller is woken for so many results, or so many bytes.
 const MANY: usize = 4096;
@@ -23,7 +23,7 @@ pub(super) struct Gathered {
     bytes: Vec<u8>,
     errors: Vec<(usize, TaskError)>,
     /// What there are handles to in any of the results, held until all have been decoded.
-    kept: Vec<Range>,
+    kept: Vec<Region>,
     /// How many results these are.
     waiting: usize,
     /// How many tasks have ended.
@@ -59,7 +59,7 @@ impl Gather for Gathered {
         self.errors.push((index, error));
     }
 
-    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>) {
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Region>) {
         self.kept.extend(kept);
         self.counted += 1;
         self.waiting += 1;

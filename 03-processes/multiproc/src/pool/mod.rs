@@ -141,11 +141,11 @@ pub struct Pool {
     dispatch: Arc<Dispatch>,
     collector: Option<JoinHandle<()>>,
     /// Its argument stays: a handle in it is valid as long as a process holds it.
-    _initialiser: Option<Initialiser>,
+    _initializer: Option<Initializer>,
 }
 
 /// What each worker runs first: the function, and how its argument is encoded.
-struct Initialiser {
+struct Initializer {
     entry: Remote<Setup>,
     encode: Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>,
 }
@@ -155,7 +155,7 @@ struct Initialiser {
 pub struct PoolBuilder {
     workers: Option<usize>,
     tasks_a_worker: Option<usize>,
-    initialiser: Option<Result<Initialiser, PoolError>>,
+    initializer: Option<Result<Initializer, PoolError>>,
     ignore_interrupts: bool,
 }
 
@@ -225,22 +225,22 @@ impl PoolBuilder {
     /// fn main() -> Result<(), Box<dyn std::error::Error>> {
     ///     multiproc::init();
     ///     let set = |greeting: String| GREETING.set(greeting).unwrap();
-    ///     let pool = multiproc::Pool::builder().workers(2).initialiser(set, "hello".to_owned()).build()?;
+    ///     let pool = multiproc::Pool::builder().workers(2).initializer(set, "hello".to_owned()).build()?;
     ///     assert_eq!(pool.apply(|name: String| format!("{} {name}", GREETING.get().unwrap()), "Anna".to_owned())?, "hello Anna");
     ///     Ok(())
     /// }
     /// ```
-    pub fn initialiser<F, A>(mut self, function: F, argument: A) -> Self
+    pub fn initializer<F, A>(mut self, function: F, argument: A) -> Self
     where
         F: Fn(A) + Copy + Send + 'static,
         A: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
         let entry = Remote::new::<F, RunSetup<A>>(function);
-        self.initialiser = Some(match entry {
+        self.initializer = Some(match entry {
             Err(_) => Err(PoolError::Spawn(SpawnError::NotInExecutable)),
             Ok(entry) => {
                 let encode = move || packet::to_vec(&argument);
-                Ok(Initialiser { entry, encode: Box::new(encode) })
+                Ok(Initializer { entry, encode: Box::new(encode) })
             }
         });
         self
@@ -283,22 +283,22 @@ impl PoolBuilder {
         if workers == 0 || self.tasks_a_worker == Some(0) {
             return Err(PoolError::NoWorkers);
         }
-        let initialiser = self.initialiser.transpose()?;
+        let initializer = self.initializer.transpose()?;
         // Once, and here: a `Serialize` is the caller's code, which must not run on the pool's
         // thread.
-        let encoded = match &initialiser {
+        let encoded = match &initializer {
             None => None,
-            Some(Initialiser { entry, encode }) => {
+            Some(Initializer { entry, encode }) => {
                 Some((*entry, encode().map_err(SpawnError::Encode)?))
             }
         };
         let (dispatch, collector) = Dispatch::start(Plan {
             workers,
             tasks_a_worker: self.tasks_a_worker,
-            initialiser: encoded,
+            initializer: encoded,
             ignore_interrupts: self.ignore_interrupts,
         })?;
-        Ok(Pool { dispatch, collector: Some(collector), _initialiser: initialiser })
+        Ok(Pool { dispatch, collector: Some(collector), _initializer: initializer })
     }
 }
 
@@ -337,7 +337,7 @@ impl Pool {
         PoolBuilder {
             workers: None,
             tasks_a_worker: None,
-            initialiser: None,
+            initializer: None,
             ignore_interrupts: false,
         }
     }
@@ -587,7 +587,7 @@ impl<'a> Options<'a> {
         let (mut arguments, mut kept) = (Vec::new(), Vec::new());
         let end = arguments::encode(&mut arguments, 0, &argument, &mut kept)
             .map_err(TaskError::Encode)?;
-        // This process's copy of what travelled is closed before the task runs.
+        // This process's copy of what traveled is closed before the task runs.
         drop(argument);
         arguments.truncate(end);
         submission.submit(Chunk { arguments, kept, first: 0, count: 1 }, false)?;

@@ -20,7 +20,7 @@ use super::board::Records;
 use super::feed::{CHUNK_BYTES, Chunk, SLOW, Submission};
 use super::task::{Gather, Monitor, Outcome, Stream, TaskError, decode};
 use super::{Options, Pool, arguments};
-use crate::shm::arena::Range;
+use crate::shm::arena::Region;
 use crate::sys::fork;
 
 /// Chunks for each worker that an `imap` has under way.
@@ -87,7 +87,7 @@ impl Gather for State {
         }
     }
 
-    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>) {
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Region>) {
         if !self.is_abandoned {
             self.stream.gather(index, tag, bytes, kept);
         }
@@ -220,7 +220,7 @@ impl State {
         &mut self,
         index: usize,
         argument: &[u8],
-        kept: Vec<Range>,
+        kept: Vec<Region>,
         chunk: usize,
     ) -> Option<Chunk> {
         if self.pending.count == 0 {

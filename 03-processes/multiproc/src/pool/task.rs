@@ -20,7 +20,7 @@ use super::worker::{Batch, tag};
 use crate::ipc::codec;
 use crate::ipc::packet;
 use crate::process::remote::Remote;
-use crate::shm::arena::{self, Range, RangeId};
+use crate::shm::arena::{self, Region, RegionId};
 use crate::sys::fork;
 use crate::sys::panics::{self, Panic};
 use crate::sys::sync::lock;
@@ -117,7 +117,7 @@ pub(super) struct Tasks {
     /// [`Arguments`].
     pub(super) arguments: Vec<u8>,
     /// What there are handles to in the arguments, held until the tasks have ended.
-    pub(super) kept: Vec<Range>,
+    pub(super) kept: Vec<Region>,
     pub(super) count: usize,
     pub(super) sink: Arc<dyn Sink>,
     /// The first one's index in the sink.
@@ -178,7 +178,7 @@ pub(super) struct Encoded {
     tag: u8,
     bytes: Vec<u8>,
     /// What there are handles to in it, held until it is decoded.
-    kept: Vec<Range>,
+    kept: Vec<Region>,
 }
 
 /// What is known of a task that has ended.
@@ -279,7 +279,7 @@ pub(super) trait Gather: Send {
     fn fail(&mut self, index: usize, error: TaskError);
 
     /// Takes the result of the task of this index.
-    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>);
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Region>);
 
     /// Takes the results of `count` tasks, from this index on.
     fn gather_records(&mut self, index: usize, count: usize, records: Records<'_>) {
@@ -333,8 +333,8 @@ impl<G: Gather> Sink for Monitor<G> {
 
 /// Takes over what there are handles to in a result. They are listed before it.
 #[cold]
-fn adopt(bytes: &[u8]) -> (u8, &[u8], Vec<Range>) {
-    match postcard::take_from_bytes::<Vec<RangeId>>(bytes) {
+fn adopt(bytes: &[u8]) -> (u8, &[u8], Vec<Region>) {
+    match postcard::take_from_bytes::<Vec<RegionId>>(bytes) {
         Ok((handles, rest)) => (tag::RETURNED, rest, arena::adopt(&handles)),
         Err(_) => (tag::RETURNED, bytes, Vec::new()),
     }
@@ -348,7 +348,7 @@ impl Gather for Option<Outcome> {
         *self = Some(Err(error));
     }
 
-    fn gather(&mut self, _index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>) {
+    fn gather(&mut self, _index: usize, tag: u8, bytes: &[u8], kept: Vec<Region>) {
         *self = Some(Ok(Encoded { tag, bytes: bytes.to_vec(), kept }));
     }
 
@@ -483,7 +483,7 @@ impl Gather for Stream {
         self.put(index, Err(error));
     }
 
-    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Range>) {
+    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Region>) {
         self.put(index, Ok(Encoded { tag, bytes: bytes.to_vec(), kept }));
     }
 

@@ -16,7 +16,7 @@ use crate::ipc::packet;
 use crate::ipc::transit::{Carrier, Encoding};
 use crate::process::constructor;
 use crate::process::remote::{Entry, Remote};
-use crate::shm::arena::{self, RangeId};
+use crate::shm::arena::{self, RegionId};
 use crate::sys::fork;
 use crate::sys::observer::{self, Event};
 use crate::sys::panics::{self, Panic};
@@ -27,11 +27,11 @@ pub(super) struct Begin {
     pub(super) tasks: ring::Receiver,
     pub(super) results: ring::Sender,
     pub(super) board: Board,
-    pub(super) initialiser: Option<(Remote<Setup>, Vec<u8>)>,
+    pub(super) initializer: Option<(Remote<Setup>, Vec<u8>)>,
     pub(super) ignore_interrupts: bool,
 }
 
-/// The call of an initialiser.
+/// The call of an initializer.
 pub(super) struct Setup {
     argument: Vec<u8>,
     failed: Option<Panic>,
@@ -59,7 +59,7 @@ pub(super) mod tag {
     pub(crate) const ARGUMENT: u8 = 3;
     /// The worker is ready for tasks.
     pub(crate) const READY: u8 = 4;
-    /// The initialiser panicked: a `Panic` follows, and the worker's end.
+    /// The initializer panicked: a `Panic` follows, and the worker's end.
     pub(crate) const NOT_READY: u8 = 5;
     /// A log: the batch's number and the first result's position (eight bytes each), then the
     /// records.
@@ -79,7 +79,7 @@ pub(super) struct Batch {
     result: Vec<u8>,
     message: Vec<u8>,
     /// Handles in results that the pool may not hold yet.
-    in_flight: Vec<Vec<RangeId>>,
+    in_flight: Vec<Vec<RegionId>>,
 }
 
 impl Batch {
@@ -99,7 +99,7 @@ impl Batch {
     /// Passes on a result with handles in it: never in the log, from which the pool may read it
     /// late.
     #[cold]
-    fn finish_with_handles(&mut self, handles: Vec<RangeId>, result: &[u8]) -> bool {
+    fn finish_with_handles(&mut self, handles: Vec<RegionId>, result: &[u8]) -> bool {
         let mut listed = postcard::to_stdvec(&handles).expect("numbers always encode");
         listed.extend_from_slice(result);
         if self.in_flight.len() >= IN_FLIGHT {
@@ -211,7 +211,7 @@ where
 
 /// Encodes a result; the handles in it.
 #[inline]
-fn encode<T: Serialize>(value: T, result: &mut Vec<u8>) -> Result<Vec<RangeId>, String> {
+fn encode<T: Serialize>(value: T, result: &mut Vec<u8>) -> Result<Vec<RegionId>, String> {
     // A value without a destructor owns no handle: known when compiled.
     if !needs_drop::<T>() {
         return packet::append(&value, result).map(|()| Vec::new());
@@ -223,7 +223,7 @@ fn encode<T: Serialize>(value: T, result: &mut Vec<u8>) -> Result<Vec<RangeId>, 
     Ok(encoding.into_handles())
 }
 
-/// Runs an initialiser of this type.
+/// Runs an initializer of this type.
 pub(super) struct RunSetup<A>(PhantomData<fn(A)>);
 
 impl<F: Fn(A), A: DeserializeOwned> Entry<F, Setup> for RunSetup<A> {
@@ -262,7 +262,7 @@ const SPINS: u32 = 100;
 
 /// The function that a worker process runs. It ends when its ring of tasks is closed and empty.
 pub(super) fn work(begin: Begin) {
-    let Begin { mut tasks, results, board, initialiser, ignore_interrupts } = begin;
+    let Begin { mut tasks, results, board, initializer, ignore_interrupts } = begin;
     if ignore_interrupts {
         constructor::ignore_interrupts();
     }
@@ -277,7 +277,7 @@ pub(super) fn work(begin: Begin) {
         message: Vec::new(),
         in_flight: Vec::new(),
     };
-    if let Some((entry, argument)) = initialiser {
+    if let Some((entry, argument)) = initializer {
         let mut setup = Setup { argument, failed: None };
         entry.call(&mut setup);
         if let Some(panic) = setup.failed {

@@ -85,11 +85,11 @@ pub(crate) static IDENTITY: OnceLock<Identity> = OnceLock::new();
 /// The child's end of its bootstrap socket.
 static SOCKET: OnceLock<OwnedFd> = OnceLock::new();
 
-static INITIALISED: AtomicBool = AtomicBool::new(false);
+static INITIALIZED: AtomicBool = AtomicBool::new(false);
 
 /// Whether `init` has been called: nothing can be started before.
-pub(crate) fn is_initialised() -> bool {
-    INITIALISED.load(Ordering::Acquire)
+pub(crate) fn is_initialized() -> bool {
+    INITIALIZED.load(Ordering::Acquire)
 }
 
 /// Must be the first statement of `main`: in a process that [`spawn`](crate::spawn()) started it
@@ -97,7 +97,7 @@ pub(crate) fn is_initialised() -> bool {
 ///
 /// In the program itself it returns at once, and a second call does nothing. A program that never
 /// calls it cannot start processes: `spawn` says so with
-/// [`SpawnError::NotInitialised`](crate::SpawnError::NotInitialised), and starts none. What stands
+/// [`SpawnError::NotInitialized`](crate::SpawnError::NotInitialized), and starts none. What stands
 /// before it in `main` happens in every child again.
 ///
 /// A child runs the function only if its parent runs the same build of this program and uses the
@@ -131,7 +131,7 @@ pub(crate) fn is_initialised() -> bool {
 /// }
 /// ```
 pub fn init() {
-    if INITIALISED.swap(true, Ordering::AcqRel) {
+    if INITIALIZED.swap(true, Ordering::AcqRel) {
         return;
     }
     crate::process::constructor::attend_to_children();

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::ipc::packet::{self, Packet};
-use crate::process::bootstrap::{Call, IDENTITY, MARK, Report, Start, is_initialised, report};
+use crate::process::bootstrap::{Call, IDENTITY, MARK, Report, Start, is_initialized, report};
 use crate::process::constructor::reset_in_children;
 use crate::process::reaper::{End, Started};
 use crate::process::remote::{Entry, Remote};
@@ -191,8 +191,8 @@ impl<F> Builder<F> {
         }
         let entry =
             Remote::new::<F, Run<A, T>>(self.function).map_err(|_| SpawnError::NotInExecutable)?;
-        if !is_initialised() {
-            return Err(SpawnError::NotInitialised);
+        if !is_initialized() {
+            return Err(SpawnError::NotInitialized);
         }
         can_start_again().map_err(SpawnError::CannotStartAgain)?;
         fork::begin_use()?;
@@ -211,7 +211,7 @@ impl<F> Builder<F> {
         };
         let mut packet = packet::encode(bootstrap::start_packet(&start), &argument)
             .map_err(SpawnError::Encode)?;
-        // This process's copies of what travelled are closed before the child runs.
+        // This process's copies of what traveled are closed before the child runs.
         drop(argument);
 
         let mut ours_to_give =
@@ -671,7 +671,7 @@ pub fn current() -> Current {
 pub enum SpawnError {
     /// The program has not called [`init`](crate::init()), so a child could not find out that it is
     /// one.
-    NotInitialised,
+    NotInitialized,
     /// The argument could not be encoded; the reason.
     Encode(String),
     /// The function is in a shared library, not in the program's executable, and its address there
@@ -691,7 +691,7 @@ pub enum SpawnError {
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInitialised => f.write_str(
+            Self::NotInitialized => f.write_str(
                 "no process can be started before `multiproc::init()`: make it the first statement of `main` \
                  (in tests: `multiproc::init_tests!();` at the top of the file)",
             ),

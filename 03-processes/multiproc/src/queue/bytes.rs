@@ -27,7 +27,7 @@
 //! # Positions
 //!
 //! Items lie in *rings* of doubling size, ring `k` in the bytes `FIRST << k .. FIRST << (k + 1)` of
-//! a sparse range; a position is an offset in that range, so it tells its ring. The queue lives in
+//! a sparse region; a position is an offset in that region, so it tells its ring. The queue lives in
 //! the smallest ring; a putter that finds no room writes a marker and goes on in a larger one that
 //! no getter can be in, and comes back when the queue is empty. Memory follows what is in the
 //! queue: a large ring is given back when its last item is read.
@@ -40,7 +40,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use crate::shm::arena::Range;
+use crate::shm::arena::Region;
 use crate::shm::futex;
 use crate::shm::mapping::{Line, Mapping, shared_struct};
 use crate::shm::robust::{Guard, RobustMutex};
@@ -232,7 +232,7 @@ pub(super) enum Wait {
 /// One process's view of a queue of byte strings.
 #[derive(Debug)]
 pub(super) struct ByteQueue {
-    range: Range,
+    region: Region,
     control: Mapping,
     rings: [OnceLock<Mapping>; RINGS],
 }
@@ -265,29 +265,29 @@ impl ByteQueue {
     /// A new queue for at most `capacity` items (zero: any number), each of at most `max_len`
     /// bytes.
     pub(super) fn create(capacity: u64, max_len: u64) -> io::Result<ByteQueue> {
-        let queue = ByteQueue::at(Range::create_split(RANGE_LEN)?)?;
+        let queue = ByteQueue::at(Region::create_split(RANGE_LEN)?)?;
         let control = queue.control();
-        control.put_lock.initialise()?;
-        control.get_lock.initialise()?;
+        control.put_lock.initialize()?;
+        control.get_lock.initialize()?;
         control.settings.capacity.store(capacity, Ordering::Relaxed);
         control.settings.max_len.store(max_len.min(MAX_LEN), Ordering::Relaxed);
         for side in [&*control.put, &*control.get] {
             side.position[0].store(size(0), Ordering::Relaxed);
             side.seen_position.store(size(0), Ordering::Relaxed);
         }
-        // Whoever comes to know the range's numbers got them by some message, after this.
+        // Whoever comes to know the region's numbers got them by some message, after this.
         fence(Ordering::Release);
         Ok(queue)
     }
 
-    /// The queue in `range`.
-    pub(super) fn at(range: Range) -> io::Result<ByteQueue> {
-        let control = range.map(0, CONTROL_LEN)?;
-        Ok(ByteQueue { range, control, rings: Default::default() })
+    /// The queue in `region`.
+    pub(super) fn at(region: Region) -> io::Result<ByteQueue> {
+        let control = region.map(0, CONTROL_LEN)?;
+        Ok(ByteQueue { region, control, rings: Default::default() })
     }
 
-    pub(super) fn range(&self) -> &Range {
-        &self.range
+    pub(super) fn region(&self) -> &Region {
+        &self.region
     }
 
     #[inline]
@@ -318,7 +318,7 @@ impl ByteQueue {
     /// The bytes of memory it takes.
     #[cfg(test)]
     pub(super) fn used(&self) -> u64 {
-        self.range.used().unwrap()
+        self.region.used().unwrap()
     }
 
     /// How many items were ever put, and got.
@@ -346,7 +346,7 @@ impl ByteQueue {
         if let Some(mapping) = self.rings[ring].get() {
             return Ok(mapping);
         }
-        let mapping = self.range.map(size(ring), size(ring) as usize)?;
+        let mapping = self.region.map(size(ring), size(ring) as usize)?;
         Ok(self.rings[ring].get_or_init(|| mapping))
     }
 
@@ -617,8 +617,8 @@ impl ByteQueue {
         const PAGE: u64 = 4096;
         let page = marker - marker % PAGE;
         // If it fails the memory stays in use until the queue comes by again.
-        let _ = self.range.discard(size(ring), page - size(ring));
-        let _ = self.range.discard(page + PAGE, size(ring + 1) - page - PAGE);
+        let _ = self.region.discard(size(ring), page - size(ring));
+        let _ = self.region.discard(page + PAGE, size(ring + 1) - page - PAGE);
     }
 
     /// Gives back the memory of a large ring that is empty, unless a putter is at work. The caller
@@ -634,7 +634,7 @@ impl ByteQueue {
         if let Some(_guard) = control.put_lock.try_lock()
             && control.put.mine().count == mine.count
         {
-            let _ = self.range.discard(size(ring), size(ring));
+            let _ = self.region.discard(size(ring), size(ring));
         }
     }
 

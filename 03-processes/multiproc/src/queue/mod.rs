@@ -80,7 +80,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ipc::codec;
 use crate::ipc::transit::{Carrier, Encoding};
-use crate::shm::arena::{self, Range, RangeId};
+use crate::shm::arena::{self, Region, RegionId};
 use crate::sys::fork;
 use crate::sys::hash::fnv1a;
 use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
@@ -446,7 +446,7 @@ impl<T> Clone for Queue<T> {
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("id", &self.inner.range().id())
+            .field("id", &self.inner.region().id())
             .field("len", &self.len())
             .field("capacity", &self.capacity())
             .field("is_closed", &self.is_closed())
@@ -457,7 +457,7 @@ impl<T> fmt::Debug for Queue<T> {
 /// How a handle travels: where the queue is, and what its items are.
 #[derive(Serialize, Deserialize)]
 struct Wire {
-    range: RangeId,
+    region: RegionId,
     items: u64,
 }
 
@@ -468,8 +468,8 @@ fn fingerprint<T>() -> u64 {
 
 impl<T> Serialize for Queue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let range = arena::export(self.inner.range())?;
-        Wire { range, items: fingerprint::<T>() }.serialize(serializer)
+        let region = arena::export(self.inner.region())?;
+        Wire { region, items: fingerprint::<T>() }.serialize(serializer)
     }
 }
 
@@ -480,8 +480,8 @@ impl<'de, T> Deserialize<'de> for Queue<T> {
         if wire.items != fingerprint::<T>() {
             return Err(de::Error::custom("a queue of items of another type"));
         }
-        let range: Range = arena::import(wire.range)?;
-        let inner = ByteQueue::at(range).map_err(de::Error::custom)?;
+        let region: Region = arena::import(wire.region)?;
+        let inner = ByteQueue::at(region).map_err(de::Error::custom)?;
         Ok(Queue { inner: Arc::new(inner), items: PhantomData })
     }
 }

@@ -1,4 +1,4 @@
-//! The queue's behaviour, alone and with processes that are killed.
+//! The queue's behavior, alone and with processes that are killed.
 //!
 //! The children are this very test binary, started again to run the "test" [`child`] only, with the
 //! arena as standard input. Each test has a deadline after which the whole run is aborted.
@@ -39,7 +39,7 @@ fn deadline(seconds: u64) -> Deadline {
 
 /// What a child has done, in shared memory, so that it is known whenever the child dies.
 struct Ledger {
-    range: Range,
+    region: Region,
     memory: Mapping,
 }
 
@@ -49,11 +49,11 @@ impl Ledger {
     const WORDS: usize = LEDGER_ENTRIES + 4;
 
     fn new() -> Ledger {
-        Ledger::at(Range::create(Ledger::WORDS as u64 * 8).unwrap())
+        Ledger::at(Region::create(Ledger::WORDS as u64 * 8).unwrap())
     }
-    fn at(range: Range) -> Ledger {
-        let memory = range.map(0, Ledger::WORDS * 8).unwrap();
-        Ledger { range, memory }
+    fn at(region: Region) -> Ledger {
+        let memory = region.map(0, Ledger::WORDS * 8).unwrap();
+        Ledger { region, memory }
     }
     fn word(&self, index: usize) -> &AtomicU64 {
         self.memory.get(index * 8)
@@ -96,7 +96,7 @@ struct Child {
 struct Orders {
     role: String,
     queue: Queue<Vec<u8>>,
-    ledger: RangeId,
+    ledger: RegionId,
     /// This child's number, for its items.
     number: u32,
     items: u32,
@@ -110,7 +110,7 @@ impl Orders {
         Orders {
             role: role.to_owned(),
             queue: queue.clone(),
-            ledger: RangeId::default(),
+            ledger: RegionId::default(),
             number,
             items,
             kill_at: None,
@@ -121,7 +121,7 @@ impl Orders {
 
     fn start(mut self) -> Child {
         let ledger = Ledger::new();
-        self.ledger = ledger.range.export().unwrap();
+        self.ledger = ledger.region.export().unwrap();
         let orders: String = postcard::to_allocvec(&self)
             .unwrap()
             .iter()
@@ -223,7 +223,7 @@ fn child() {
         .map(|at| u8::from_str_radix(&orders[at..at + 2], 16).unwrap())
         .collect();
     let orders: Orders = postcard::from_bytes(&bytes).unwrap();
-    let ledger = Ledger::at(Range::open(orders.ledger).unwrap().expect("the ledger is there"));
+    let ledger = Ledger::at(Region::open(orders.ledger).unwrap().expect("the ledger is there"));
     let queue = orders.queue;
     if let Some((name, hit)) = &orders.kill_at {
         arm(name, *hit);
@@ -233,7 +233,7 @@ fn child() {
     match orders.role.as_str() {
         "get and note" => {
             // Room for a name of its own: the ledger lives as long as the process.
-            let noted = Ledger::at(ledger.range.clone());
+            let noted = Ledger::at(ledger.region.clone());
             on_failpoint(move |name| {
                 if name == "commit: before it takes effect" {
                     noted.word(Ledger::WORDS - 2).fetch_add(1, Ordering::SeqCst);
@@ -274,7 +274,7 @@ fn child() {
             // All kinds of encodings and decodings, and everything dropped in the end.
             for number in 0..orders.items {
                 let queue = Queue::<String>::bounded(2).unwrap();
-                ledger.finish(queue.inner.range().id().pack());
+                ledger.finish(queue.inner.region().id().pack());
                 queue.put(&format!("of child {number}")).unwrap();
                 handles.put(&queue).unwrap();
                 handles.put(&queue).unwrap();
@@ -558,7 +558,7 @@ fn a_handle_that_comes_too_late_is_gone() {
     let inner = handles.get().expect("kept by the process that encoded it");
     assert_eq!(inner.get().unwrap(), 7);
 
-    let stale = Wire { range: inner.inner.range().id(), items: fingerprint::<u8>() };
+    let stale = Wire { region: inner.inner.region().id(), items: fingerprint::<u8>() };
     let stale = postcard::to_allocvec(&stale).unwrap();
     drop(inner);
     handles.inner.put(&stale, Wait::Not).unwrap();
@@ -984,8 +984,8 @@ fn one_killed_while_it_sends_handles_takes_none_of_others_and_leaves_nothing() {
             // What the dead child made is nobody's, whatever is in the mailbox.
             for id in child.ledger.entries() {
                 wait_until("its queues are freed", || {
-                    Range::sweep();
-                    !RangeId::is_live(id)
+                    Region::sweep();
+                    !RegionId::is_live(id)
                 });
             }
             let ours = Queue::<u8>::bounded(1).unwrap();

@@ -52,7 +52,7 @@ macro_rules! shared_struct {
 }
 pub(crate) use shared_struct;
 
-/// A value on cache lines of its own (two: processors fetch lines in pairs), so that writers of neighbours do not slow it down.
+/// A value on cache lines of its own (two: processors fetch lines in pairs), so that writers of neighbors do not slow it down.
 #[repr(C, align(128))]
 pub(crate) struct Line<T>(pub(crate) T);
 
@@ -214,7 +214,7 @@ impl Mapping {
         unsafe { to.set_len(to.len() + len) };
     }
 
-    /// The `index`th word after `place`, which [`Mapping::at`] gave for a range that holds it.
+    /// The `index`th word after `place`, which [`Mapping::at`] gave for a region that holds it.
     #[inline]
     fn word(&self, place: NonNull<u8>, index: usize) -> &AtomicU64 {
         // SAFETY: inside the mapping and aligned to 8, as `place` is and as only the two callers above ask for it.

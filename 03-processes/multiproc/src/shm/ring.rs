@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::shm::arena::{self, Range, RangeId};
+use crate::shm::arena::{self, Region, RegionId};
 pub use crate::shm::futex::Ticket;
 use crate::shm::futex::{self, Bell};
 use crate::shm::mapping::{Line, Mapping, shared_struct};
@@ -95,7 +95,7 @@ impl std::error::Error for RingError {}
 /// ```
 #[derive(Debug, Clone)]
 pub struct Doorbell {
-    range: Range,
+    region: Region,
     memory: Arc<Mapping>,
 }
 
@@ -106,12 +106,12 @@ impl Doorbell {
     ///
     /// When there is no shared memory to be had.
     pub fn new() -> io::Result<Doorbell> {
-        Doorbell::at(Range::create(DATA_AT as u64)?)
+        Doorbell::at(Region::create(DATA_AT as u64)?)
     }
 
-    fn at(range: Range) -> io::Result<Doorbell> {
-        let memory = Arc::new(range.map(0, DATA_AT)?);
-        Ok(Doorbell { range, memory })
+    fn at(region: Region) -> io::Result<Doorbell> {
+        let memory = Arc::new(region.map(0, DATA_AT)?);
+        Ok(Doorbell { region, memory })
     }
 
     fn bell(&self) -> &Bell {
@@ -145,7 +145,7 @@ impl Doorbell {
 /// What both ends hold.
 #[derive(Debug, Clone)]
 struct Shared {
-    range: Range,
+    region: Region,
     memory: Arc<Mapping>,
     capacity: usize,
     /// Bells to ring instead of the ring's own.
@@ -155,13 +155,13 @@ struct Shared {
 
 impl Shared {
     fn at(
-        range: Range,
+        region: Region,
         capacity: usize,
         data: Option<Doorbell>,
         space: Option<Doorbell>,
     ) -> io::Result<Shared> {
-        let memory = Arc::new(range.map(0, DATA_AT + capacity)?);
-        Ok(Shared { range, memory, capacity, data, space })
+        let memory = Arc::new(region.map(0, DATA_AT + capacity)?);
+        Ok(Shared { region, memory, capacity, data, space })
     }
 
     #[inline]
@@ -232,8 +232,8 @@ pub fn create_with(
 ) -> io::Result<(Sender, Receiver)> {
     let capacity =
         capacity.max(4096).checked_next_power_of_two().ok_or(io::ErrorKind::InvalidInput)?;
-    let range = Range::create((DATA_AT + capacity) as u64)?;
-    let shared = Shared::at(range, capacity, data.cloned(), space.cloned())?;
+    let region = Region::create((DATA_AT + capacity) as u64)?;
+    let shared = Shared::at(region, capacity, data.cloned(), space.cloned())?;
     Ok((Sender::new(shared.clone()), Receiver::new(shared)))
 }
 
@@ -517,19 +517,19 @@ impl Closer {
 /// How an end travels.
 #[derive(Serialize, Deserialize)]
 struct Wire {
-    range: RangeId,
+    region: RegionId,
     capacity: u64,
-    data: Option<RangeId>,
-    space: Option<RangeId>,
+    data: Option<RegionId>,
+    space: Option<RegionId>,
 }
 
 impl Shared {
     fn export<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bell = |bell: &Option<Doorbell>| {
-            bell.as_ref().map(|bell| arena::export(&bell.range)).transpose()
+            bell.as_ref().map(|bell| arena::export(&bell.region)).transpose()
         };
         let wire = Wire {
-            range: arena::export(&self.range)?,
+            region: arena::export(&self.region)?,
             capacity: self.capacity as u64,
             data: bell(&self.data)?,
             space: bell(&self.space)?,
@@ -539,14 +539,14 @@ impl Shared {
 
     fn import<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Shared, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
-        let bell = |id: Option<RangeId>| match id {
+        let bell = |id: Option<RegionId>| match id {
             None => Ok(None),
             Some(id) => Doorbell::at(arena::import(id)?).map(Some).map_err(de::Error::custom),
         };
         let capacity =
             usize::try_from(wire.capacity).ok().filter(|capacity| capacity.is_power_of_two());
         let capacity = capacity.ok_or_else(|| de::Error::custom("no capacity of a ring"))?;
-        Shared::at(arena::import(wire.range)?, capacity, bell(wire.data)?, bell(wire.space)?)
+        Shared::at(arena::import(wire.region)?, capacity, bell(wire.data)?, bell(wire.space)?)
             .map_err(de::Error::custom)
     }
 }
@@ -579,13 +579,14 @@ impl<'de> Deserialize<'de> for Receiver {
 
 impl Serialize for Doorbell {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        arena::export(&self.range)?.serialize(serializer)
+        arena::export(&self.region)?.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Doorbell {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Doorbell, D::Error> {
-        Doorbell::at(arena::import(RangeId::deserialize(deserializer)?)?).map_err(de::Error::custom)
+        Doorbell::at(arena::import(RegionId::deserialize(deserializer)?)?)
+            .map_err(de::Error::custom)
     }
 }
 

@@ -17,7 +17,7 @@
 //!
 //! # Invariants of the `unsafe` code
 //!
-//! - A `RobustMutex` in shared memory is initialised once, by the process that creates it, before
+//! - A `RobustMutex` in shared memory is initialized once, by the process that creates it, before
 //!   any other can know its place; it is never moved and never destroyed (the memory is given back
 //!   when nobody maps it).
 //! - A [`Guard`] stays on the thread that locked (it is not `Send`) and unlocks there.
@@ -61,10 +61,10 @@ unsafe impl Shared for RobustMutex {}
 
 impl RobustMutex {
     /// Makes the lock ready: once, by its creator, before anyone else can reach it.
-    pub(crate) fn initialise(&self) -> io::Result<()> {
+    pub(crate) fn initialize(&self) -> io::Result<()> {
         let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
         let attributes = attributes.as_mut_ptr();
-        // SAFETY: `attributes` is initialised by the first call, used by the next ones, destroyed
+        // SAFETY: `attributes` is initialized by the first call, used by the next ones, destroyed
         // by the last. `raw` is valid memory that nobody else uses yet, as this function demands.
         unsafe {
             check(libc::pthread_mutexattr_init(attributes))?;
@@ -90,7 +90,7 @@ impl RobustMutex {
     /// Takes the lock if nobody (alive) holds it.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Guard<'_>> {
-        // SAFETY: `raw` is an initialised mutex.
+        // SAFETY: `raw` is an initialized mutex.
         self.guard(unsafe { libc::pthread_mutex_trylock(self.raw.get()) })
     }
 
@@ -168,7 +168,7 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Tries to take the initialised mutex `raw` for at most `timeout`.
+/// Tries to take the initialized mutex `raw` for at most `timeout`.
 #[cfg(target_env = "gnu")]
 fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_int {
     unsafe extern "C" {
@@ -187,11 +187,11 @@ fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_in
             + Duration::from_nanos(now.tv_nsec.unsigned_abs()),
         timeout,
     );
-    // SAFETY: `raw` is an initialised mutex, `until` a valid time that outlives the call.
+    // SAFETY: `raw` is an initialized mutex, `until` a valid time that outlives the call.
     unsafe { pthread_mutex_clocklock(raw, libc::CLOCK_MONOTONIC, &raw const until) }
 }
 
-/// Tries to take the initialised mutex `raw` for at most `timeout`, or gives up a little earlier.
+/// Tries to take the initialized mutex `raw` for at most `timeout`, or gives up a little earlier.
 #[cfg(not(target_env = "gnu"))]
 fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_int {
     use std::time::SystemTime;
@@ -199,7 +199,7 @@ fn lock_before(raw: *mut libc::pthread_mutex_t, timeout: Duration) -> libc::c_in
     // much longer.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let until = time(now, timeout);
-    // SAFETY: `raw` is an initialised mutex, `until` a valid time that outlives the call.
+    // SAFETY: `raw` is an initialized mutex, `until` a valid time that outlives the call.
     unsafe { libc::pthread_mutex_timedlock(raw, &raw const until) }
 }
 
@@ -218,15 +218,15 @@ fn check(result: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shm::arena::Range;
+    use crate::shm::arena::Region;
     use std::thread;
 
     #[test]
     fn a_thread_that_ends_with_the_lock_held_gives_it_up() {
-        let range = Range::create(4096).unwrap();
-        let memory = range.map(0, 4096).unwrap();
+        let region = Region::create(4096).unwrap();
+        let memory = region.map(0, 4096).unwrap();
         let lock = memory.get::<RobustMutex>(0);
-        lock.initialise().unwrap();
+        lock.initialize().unwrap();
         thread::scope(|scope| {
             for _ in 0..100 {
                 // Its process lives on: it is the thread's death that counts, seen at once and not
@@ -247,10 +247,10 @@ mod tests {
 
     #[test]
     fn one_at_a_time_and_time_outs_are_kept() {
-        let range = Range::create(4096).unwrap();
-        let memory = range.map(0, 4096).unwrap();
+        let region = Region::create(4096).unwrap();
+        let memory = region.map(0, 4096).unwrap();
         let lock = memory.get::<RobustMutex>(0);
-        lock.initialise().unwrap();
+        lock.initialize().unwrap();
         let counter = memory.get::<AtomicU32>(1024);
         thread::scope(|scope| {
             for _ in 0..4 {

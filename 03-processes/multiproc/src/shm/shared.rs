@@ -42,7 +42,7 @@ use std::sync::atomic;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::arena::{self, Range, RangeId};
+use super::arena::{self, Region, RegionId};
 use super::mapping::{Mapping, Shared};
 
 /// The atomic integers of the standard library.
@@ -81,7 +81,7 @@ pub struct Array<T> {
 }
 
 struct Inner {
-    range: Range,
+    region: Region,
     memory: Mapping,
     len: usize,
 }
@@ -95,7 +95,7 @@ impl<T: Atomic> Array<T> {
     /// the first use of the library, and when the array would have more bytes than an `isize` can
     /// count.
     pub fn new(len: usize) -> io::Result<Array<T>> {
-        Self::map(Range::create(Self::bytes(len)? as u64)?, len)
+        Self::map(Region::create(Self::bytes(len)? as u64)?, len)
     }
 
     fn bytes(len: usize) -> io::Result<usize> {
@@ -105,9 +105,9 @@ impl<T: Atomic> Array<T> {
         })
     }
 
-    fn map(range: Range, len: usize) -> io::Result<Array<T>> {
-        let memory = range.map(0, Self::bytes(len)?)?;
-        Ok(Array { inner: Arc::new(Inner { range, memory, len }), elements: PhantomData })
+    fn map(region: Region, len: usize) -> io::Result<Array<T>> {
+        let memory = region.map(0, Self::bytes(len)?)?;
+        Ok(Array { inner: Arc::new(Inner { region, memory, len }), elements: PhantomData })
     }
 }
 
@@ -134,13 +134,13 @@ impl<T: Atomic> fmt::Debug for Array<T> {
 
 impl<T> Serialize for Array<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (arena::export(&self.inner.range)?, self.inner.len, size_of::<T>()).serialize(serializer)
+        (arena::export(&self.inner.region)?, self.inner.len, size_of::<T>()).serialize(serializer)
     }
 }
 
 impl<'de, T: Atomic> Deserialize<'de> for Array<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (id, len, size) = <(RangeId, usize, usize)>::deserialize(deserializer)?;
+        let (id, len, size) = <(RegionId, usize, usize)>::deserialize(deserializer)?;
         if size != size_of::<T>() {
             return Err(de::Error::custom("the array has elements of another size"));
         }

@@ -1,11 +1,11 @@
-//! Where in the file a range lies: in a window of its slot's own.
+//! Where in the file a region lies: in a window of its slot's own.
 //!
-//! A slot has one range at a time, so a place that follows from the slot's number is always free
+//! A slot has one region at a time, so a place that follows from the slot's number is always free
 //! for it. Nothing has to be allocated or freed, no sequence of sizes uses the offsets up, and a
 //! process killed at any instruction leaves nothing to repair. Windows cost nothing but offsets, as
 //! the file is sparse.
 //!
-//! There are windows of three sizes, the small ones first, so that a program with few ranges has a
+//! There are windows of three sizes, the small ones first, so that a program with few regions has a
 //! short file even if the file's length is limited (`RLIMIT_FSIZE`). All boundaries are multiples
 //! of any page size.
 
@@ -25,21 +25,21 @@ const _: () = {
     assert!(STARTS[2] + SLOTS * SIZES[2] <= i64::MAX as u64);
 };
 
-/// The length of a range is a multiple of this, so that its lowest bit is free to say [`SPLIT`].
+/// The length of a region is a multiple of this, so that its lowest bit is free to say [`SPLIT`].
 pub(super) const GRAIN: u64 = 4096;
 const SPLIT: u64 = 1;
 
-/// A range's length, and in which windows it lies.
+/// A region's length, and in which windows it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) len: u64,
-    /// Whether its first bytes are in its small window and the rest in the medium one: for a range
+    /// Whether its first bytes are in its small window and the rest in the medium one: for a region
     /// that is seldom used to its end.
     split: bool,
 }
 
 impl Extent {
-    /// A range of `len` bytes (rounded up) in one piece.
+    /// A region of `len` bytes (rounded up) in one piece.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Extent {
         }
     }
 
-    /// A range of `len` bytes in two pieces, so that nothing may be mapped across the first 4 MiB's
+    /// A region of `len` bytes in two pieces, so that nothing may be mapped across the first 4 MiB's
     /// end.
     pub(super) fn split(len: u64) -> io::Result<Extent> {
         let whole = Extent::whole(len)?;
@@ -76,11 +76,11 @@ impl Extent {
         (bits != 0).then_some(Extent { len: bits & !SPLIT, split: bits & SPLIT != 0 })
     }
 
-    /// Where in the file the `len` bytes at `offset` of slot `slot`'s range lie.
+    /// Where in the file the `len` bytes at `offset` of slot `slot`'s region lie.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when they are not in the range, or not in one piece of it.
+    /// `InvalidInput` when they are not in the region, or not in one piece of it.
     pub(super) fn locate(self, slot: u32, offset: u64, len: u64) -> io::Result<u64> {
         let end = offset.checked_add(len).filter(|end| *end <= self.len);
         let end = end.ok_or(io::ErrorKind::InvalidInput)?;

@@ -1,19 +1,19 @@
 //! The one piece of shared memory of a whole tree of processes.
 //!
 //! A sparse `memfd`, made by the first process that needs it and handed to every descendant.
-//! Whatever is shared (a queue, a ring) is a *range* of it, so a handle is plain numbers: it can be
+//! Whatever is shared (a queue, a ring) is a *region* of it, so a handle is plain numbers: it can be
 //! an argument, travel inside a message, reach a grandchild, and outlive its creator. The file
 //! becomes as long as what is mapped needs, and never shorter.
 //!
-//! # Who holds a range
+//! # Who holds a region
 //!
 //! Every process opens the `memfd` anew and holds a read lock (`F_OFD_SETLK`) on one byte for each
-//! range it uses. The kernel drops these locks when the process ends, however it ends. A range on
+//! region it uses. The kernel drops these locks when the process ends, however it ends. A region on
 //! whose byte a *write* lock can be had is held by no process. If no handle in flight keeps it
 //! either, its memory is punched out and its slot used again, under a new generation number, so a
 //! handle that comes too late is an error and never another's queue.
 //!
-//! A handle in flight, encoded but not yet decoded, holds nothing by itself. What keeps the range
+//! A handle in flight, encoded but not yet decoded, holds nothing by itself. What keeps the region
 //! meanwhile depends on what carries the bytes, see [`transit`](crate::ipc::transit): a [token](tokens)
 //! of the process that encoded it, or a descriptor with locks of its own.
 //!
@@ -78,10 +78,10 @@ shared_struct! {
 }
 
 shared_struct! {
-    /// One range. It is live while `generation` is odd.
+    /// One region. It is live while `generation` is odd.
     struct Slot {
         generation: AtomicU64,
-        /// [`Extent`] as a number; of the last range where there is none now, and zero where there
+        /// [`Extent`] as a number; of the last region where there is none now, and zero where there
         /// never was one.
         extent: AtomicU64,
         /// Whether tokens for this generation have been issued.
@@ -107,7 +107,7 @@ struct Local {
     tokens: tokens::Own,
 }
 
-/// A range this process holds.
+/// A region this process holds.
 struct Held {
     generation: u64,
     holders: usize,
@@ -172,7 +172,7 @@ impl Arena {
         fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
         let arena = Arena::open(file.into())?;
         let header = arena.header();
-        header.lock.initialise()?;
+        header.lock.initialize()?;
         header.identity.store(RandomState::new().hash_one(std::process::id()), Ordering::Relaxed);
         header.magic.store(MAGIC, Ordering::Release);
         Ok(arena)
@@ -232,7 +232,7 @@ impl Arena {
         Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
     }
 
-    /// Gives back the memory of the range that a slot has or had.
+    /// Gives back the memory of the region that a slot has or had.
     fn punch(&self, slot: u32) -> io::Result<()> {
         let Some(extent) = Extent::from_bits(self.slot(slot).extent.load(Ordering::Relaxed)) else {
             return Ok(());
@@ -280,7 +280,7 @@ impl Arena {
         freed
     }
 
-    /// Gives up a range that this process holds no longer.
+    /// Gives up a region that this process holds no longer.
     fn release(&self, local: &mut Local, slot: u32) {
         local.held.remove(&slot);
         let _lock = self.header().lock.lock();
@@ -343,10 +343,10 @@ fn lock_on(byte: u64, kind: libc::c_int) -> libc::flock {
     }
 }
 
-/// A range this process holds: shared memory of its own length, zeros when new. The range lives as
+/// A region this process holds: shared memory of its own length, zeros when new. The region lives as
 /// long as anyone holds it.
 #[derive(Debug, Clone)]
-pub(crate) struct Range(Arc<Hold>);
+pub(crate) struct Region(Arc<Hold>);
 
 #[derive(Debug)]
 struct Hold {
@@ -355,43 +355,43 @@ struct Hold {
     extent: Extent,
 }
 
-/// The numbers by which another process finds a range.
+/// The numbers by which another process finds a region.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct RangeId {
+pub(crate) struct RegionId {
     arena: u64,
     slot: u32,
     generation: u64,
-    /// What keeps the range until these numbers have been decoded.
+    /// What keeps the region until these numbers have been decoded.
     token: Token,
 }
 
 #[cfg(test)]
-impl RangeId {
+impl RegionId {
     /// The numbers as one.
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.slot) << 48 | self.generation
     }
 
-    /// Whether the range of these numbers is live, held or not.
+    /// Whether the region of these numbers is live, held or not.
     pub(crate) fn is_live(packed: u64) -> bool {
         let entry = arena().unwrap().slot((packed >> 48) as u32);
         entry.generation.load(Ordering::SeqCst) == packed & ((1 << 48) - 1)
     }
 }
 
-impl Range {
-    /// A new range of at least `len` bytes. Memory is used only for pages that are touched.
-    pub(crate) fn create(len: u64) -> io::Result<Range> {
-        Range::with_extent(Extent::whole(len)?)
+impl Region {
+    /// A new region of at least `len` bytes. Memory is used only for pages that are touched.
+    pub(crate) fn create(len: u64) -> io::Result<Region> {
+        Region::with_extent(Extent::whole(len)?)
     }
 
-    /// As [`create`](Self::create), for a range of which mostly the first 4 MiB are used. Nothing
+    /// As [`create`](Self::create), for a region of which mostly the first 4 MiB are used. Nothing
     /// can be mapped across their end.
-    pub(crate) fn create_split(len: u64) -> io::Result<Range> {
-        Range::with_extent(Extent::split(len)?)
+    pub(crate) fn create_split(len: u64) -> io::Result<Region> {
+        Region::with_extent(Extent::split(len)?)
     }
 
-    fn with_extent(extent: Extent) -> io::Result<Range> {
+    fn with_extent(extent: Extent) -> io::Result<Region> {
         let arena = arena()?;
         let mut local = lock(&arena.local);
         let header = arena.header();
@@ -412,11 +412,11 @@ impl Range {
         entry.generation.store(generation, Ordering::Release);
         failpoint("create: live");
         local.held.insert(slot, Held { generation, holders: 1 });
-        Ok(Range(Arc::new(Hold { slot, generation, extent })))
+        Ok(Region(Arc::new(Hold { slot, generation, extent })))
     }
 
-    /// The range `id` names, held by this process from now on; `None` when it is gone.
-    pub(crate) fn open(id: RangeId) -> io::Result<Option<Range>> {
+    /// The region `id` names, held by this process from now on; `None` when it is gone.
+    pub(crate) fn open(id: RegionId) -> io::Result<Option<Region>> {
         let arena = arena()?;
         let header = arena.header();
         if id.arena != header.identity.load(Ordering::Relaxed)
@@ -440,36 +440,36 @@ impl Range {
                 local.held.insert(id.slot, Held { generation: id.generation, holders: 1 });
             }
         }
-        // Only now that this process holds the range.
+        // Only now that this process holds the region.
         failpoint("open: held");
         arena.tick_off(id.token, id.slot);
         failpoint("open: ticked off");
         let extent = Extent::from_bits(entry.extent.load(Ordering::Relaxed));
         let extent = extent.ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Some(Range(Arc::new(Hold { slot: id.slot, generation: id.generation, extent }))))
+        Ok(Some(Region(Arc::new(Hold { slot: id.slot, generation: id.generation, extent }))))
     }
 
-    /// The range's numbers, to be encoded: what carries them keeps the range, or a token of this
+    /// The region's numbers, to be encoded: what carries them keeps the region, or a token of this
     /// process does, until they have been opened somewhere; see [`transit`].
     ///
     /// # Errors
     ///
     /// When too many handles are in flight, and in a fork.
-    pub(crate) fn export(&self) -> io::Result<RangeId> {
+    pub(crate) fn export(&self) -> io::Result<RegionId> {
         fork::check()?;
         transit::export(self)
     }
 
-    /// The range's numbers with a token: this process keeps the range until they have been opened
+    /// The region's numbers with a token: this process keeps the region until they have been opened
     /// somewhere.
-    pub(crate) fn issue(&self) -> io::Result<RangeId> {
+    pub(crate) fn issue(&self) -> io::Result<RegionId> {
         let arena = arena()?;
         let token = arena.issue_token(&mut lock(&arena.local), self.0.slot)?;
-        Ok(RangeId { token, ..self.id() })
+        Ok(RegionId { token, ..self.id() })
     }
 
     /// Takes back numbers that were [issued](Self::issue) and will never be opened.
-    pub(crate) fn recall(&self, id: RangeId) {
+    pub(crate) fn recall(&self, id: RegionId) {
         if !fork::is_fork()
             && let Some(arena) = ARENA.get()
         {
@@ -477,10 +477,10 @@ impl Range {
         }
     }
 
-    /// The range's numbers.
-    pub(crate) fn id(&self) -> RangeId {
-        let arena = ARENA.get().expect("a range is held");
-        RangeId {
+    /// The region's numbers.
+    pub(crate) fn id(&self) -> RegionId {
+        let arena = ARENA.get().expect("a region is held");
+        RegionId {
             arena: arena.header().identity.load(Ordering::Relaxed),
             slot: self.0.slot,
             generation: self.0.generation,
@@ -488,18 +488,18 @@ impl Range {
         }
     }
 
-    /// A descriptor that holds the ranges: as long as it is open in any process, or on its way to
+    /// A descriptor that holds the regions: as long as it is open in any process, or on its way to
     /// one.
-    pub(crate) fn hold_by_descriptor(ranges: &[Range]) -> io::Result<OwnedFd> {
+    pub(crate) fn hold_by_descriptor(regions: &[Region]) -> io::Result<OwnedFd> {
         let file = open_anew(arena()?.own.as_fd())?;
-        for range in ranges {
-            // This process holds the range, so nobody has a write lock.
-            fcntl(&file, FcntlArg::F_OFD_SETLK(&lock_on(range.0.slot.into(), libc::F_RDLCK)))?;
+        for region in regions {
+            // This process holds the region, so nobody has a write lock.
+            fcntl(&file, FcntlArg::F_OFD_SETLK(&lock_on(region.0.slot.into(), libc::F_RDLCK)))?;
         }
         Ok(file.into())
     }
 
-    /// Maps `len` bytes of the range from `offset`, a multiple of the page size.
+    /// Maps `len` bytes of the region from `offset`, a multiple of the page size.
     ///
     /// # Errors
     ///
@@ -558,31 +558,31 @@ thread_local! {
     static GONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The numbers of a range, while a handle is encoded.
-pub(crate) fn export<E: serde::ser::Error>(range: &Range) -> Result<RangeId, E> {
-    range.export().map_err(|error| {
+/// The numbers of a region, while a handle is encoded.
+pub(crate) fn export<E: serde::ser::Error>(region: &Region) -> Result<RegionId, E> {
+    region.export().map_err(|error| {
         packet::complain(error.to_string());
         E::custom(error)
     })
 }
 
-/// Opens a range while a handle is decoded.
-pub(crate) fn import<E: serde::de::Error>(id: RangeId) -> Result<Range, E> {
+/// Opens a region while a handle is decoded.
+pub(crate) fn import<E: serde::de::Error>(id: RegionId) -> Result<Region, E> {
     let failed = |reason: String| {
         packet::complain(reason.clone());
         E::custom(reason)
     };
-    let range = Range::open(id).map_err(|error| failed(error.to_string()))?;
-    range.ok_or_else(|| {
+    let region = Region::open(id).map_err(|error| failed(error.to_string()))?;
+    region.ok_or_else(|| {
         GONE.set(true);
         failed("it holds a handle to what no process holds any more".to_owned())
     })
 }
 
 /// Holds what handles stand for whose bytes will be decoded later. What is gone is left out.
-pub(crate) fn adopt(handles: &[RangeId]) -> Vec<Range> {
-    let open = |id: &RangeId| {
-        Range::open(*id).unwrap_or_else(|_| {
+pub(crate) fn adopt(handles: &[RegionId]) -> Vec<Region> {
+    let open = |id: &RegionId| {
+        Region::open(*id).unwrap_or_else(|_| {
             // The one who encoded it must not wait for this forever.
             arena().ok()?.tick_off(id.token, id.slot);
             None
@@ -592,7 +592,7 @@ pub(crate) fn adopt(handles: &[RangeId]) -> Vec<Range> {
 }
 
 /// Whether handles whose token this process issued have been decoded, or adopted.
-pub(crate) fn have_arrived(handles: &[RangeId]) -> bool {
+pub(crate) fn have_arrived(handles: &[RegionId]) -> bool {
     arena().is_ok_and(|arena| !handles.iter().any(|id| arena.is_outstanding(id.token)))
 }
 
@@ -615,7 +615,7 @@ impl Drop for Hold {
         if fork::is_fork() {
             return;
         }
-        let arena = ARENA.get().expect("a range is held");
+        let arena = ARENA.get().expect("a region is held");
         let mut local = lock(&arena.local);
         if let Some(held) = local.held.get_mut(&self.slot) {
             held.holders -= 1;
@@ -638,13 +638,13 @@ mod tests {
 
     #[test]
     fn a_handle_to_a_range_nobody_holds_is_gone_and_never_another_range() {
-        let range = Range::create(8192).unwrap();
-        let id = range.id();
-        range.map(0, 4096).unwrap().get::<AtomicU64>(0).store(7, Ordering::Relaxed);
-        assert!(Range::open(id).unwrap().is_some());
-        drop(range);
-        let others: Vec<Range> = (0..40).map(|_| Range::create(8192).unwrap()).collect();
-        assert!(Range::open(id).unwrap().is_none(), "gone, also when its slot is in use again");
+        let region = Region::create(8192).unwrap();
+        let id = region.id();
+        region.map(0, 4096).unwrap().get::<AtomicU64>(0).store(7, Ordering::Relaxed);
+        assert!(Region::open(id).unwrap().is_some());
+        drop(region);
+        let others: Vec<Region> = (0..40).map(|_| Region::create(8192).unwrap()).collect();
+        assert!(Region::open(id).unwrap().is_none(), "gone, also when its slot is in use again");
         for other in &others {
             assert_eq!(
                 other.map(0, 4096).unwrap().get::<AtomicU64>(0).load(Ordering::Relaxed),
@@ -656,64 +656,64 @@ mod tests {
 
     #[test]
     fn an_exported_range_waits_for_its_handle_to_arrive() {
-        let range = Range::create(4096).unwrap();
-        let (first, second) = (range.export().unwrap(), range.export().unwrap());
-        drop(range);
-        let opened = Range::open(first).unwrap().expect("kept while in flight");
+        let region = Region::create(4096).unwrap();
+        let (first, second) = (region.export().unwrap(), region.export().unwrap());
+        drop(region);
+        let opened = Region::open(first).unwrap().expect("kept while in flight");
         drop(opened);
-        let opened = Range::open(second).unwrap().expect("kept for the second one");
+        let opened = Region::open(second).unwrap().expect("kept for the second one");
         drop(opened);
-        assert!(Range::open(first).unwrap().is_none(), "both have arrived and been dropped");
+        assert!(Region::open(first).unwrap().is_none(), "both have arrived and been dropped");
     }
 
     #[test]
     fn a_second_decoding_of_the_same_bytes_ticks_off_no_other_handle() {
-        let range = Range::create(4096).unwrap();
-        let (first, second) = (range.export().unwrap(), range.export().unwrap());
-        drop(range);
+        let region = Region::create(4096).unwrap();
+        let (first, second) = (region.export().unwrap(), region.export().unwrap());
+        drop(region);
         for _ in 0..3 {
-            assert!(Range::open(first).unwrap().is_some(), "kept for the second one");
+            assert!(Region::open(first).unwrap().is_some(), "kept for the second one");
         }
         // The word of the first one's token is another's by now.
-        let others = Range::create(4096).unwrap();
-        let ids: Vec<RangeId> = (0..2000).map(|_| others.export().unwrap()).collect();
+        let others = Region::create(4096).unwrap();
+        let ids: Vec<RegionId> = (0..2000).map(|_| others.export().unwrap()).collect();
         drop(others);
-        assert!(Range::open(first).unwrap().is_some());
-        assert!(Range::open(second).unwrap().is_some());
-        assert!(Range::open(second).unwrap().is_none(), "dropped after it arrived");
+        assert!(Region::open(first).unwrap().is_some());
+        assert!(Region::open(second).unwrap().is_some());
+        assert!(Region::open(second).unwrap().is_none(), "dropped after it arrived");
         for id in ids {
-            assert!(Range::open(id).unwrap().is_some(), "each kept by its own token");
+            assert!(Region::open(id).unwrap().is_some(), "each kept by its own token");
         }
     }
 
     #[test]
     fn a_handle_that_is_taken_back_keeps_nothing() {
-        let range = Range::create(4096).unwrap();
-        let ids: Vec<RangeId> = (0..3).map(|_| range.issue().unwrap()).collect();
-        ids.iter().for_each(|id| range.recall(*id));
-        drop(range);
-        assert!(Range::open(ids[0]).unwrap().is_none());
+        let region = Region::create(4096).unwrap();
+        let ids: Vec<RegionId> = (0..3).map(|_| region.issue().unwrap()).collect();
+        ids.iter().for_each(|id| region.recall(*id));
+        drop(region);
+        assert!(Region::open(ids[0]).unwrap().is_none());
     }
 
     #[test]
     fn a_descriptor_holds_a_range() {
-        let range = Range::create(4096).unwrap();
-        let id = range.id();
-        let hold = Range::hold_by_descriptor(&[range.clone(), range]).unwrap();
+        let region = Region::create(4096).unwrap();
+        let id = region.id();
+        let hold = Region::hold_by_descriptor(&[region.clone(), region]).unwrap();
         let copy = hold.try_clone().unwrap();
         drop(hold);
-        assert!(Range::open(id).unwrap().is_some());
+        assert!(Region::open(id).unwrap().is_some());
         drop(copy);
         // Held by nobody, it is freed by the next who holds it or looks for a slot.
-        drop(Range::open(id).unwrap());
-        assert!(Range::open(id).unwrap().is_none());
+        drop(Region::open(id).unwrap());
+        assert!(Region::open(id).unwrap().is_none());
     }
 
     #[test]
     fn numbers_that_name_no_range_are_gone() {
-        let id = Range::create(4096).unwrap().id();
-        assert!(Range::open(RangeId { arena: !id.arena, ..id }).unwrap().is_none());
-        assert!(Range::open(RangeId { slot: u32::MAX, ..id }).unwrap().is_none());
-        assert!(Range::open(RangeId { slot: 60_000, generation: 0, ..id }).unwrap().is_none());
+        let id = Region::create(4096).unwrap().id();
+        assert!(Region::open(RegionId { arena: !id.arena, ..id }).unwrap().is_none());
+        assert!(Region::open(RegionId { slot: u32::MAX, ..id }).unwrap().is_none());
+        assert!(Region::open(RegionId { slot: 60_000, generation: 0, ..id }).unwrap().is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens: what keeps a range while a handle to it is encoded in bytes that nobody has decoded.
+//! Tokens: what keeps a region while a handle to it is encoded in bytes that nobody has decoded.
 //!
 //! Each encoding of a handle has a *token* of its own, a word of shared memory that says which slot
 //! it keeps and that it is outstanding. Its number and value travel with the handle. The first
@@ -11,7 +11,7 @@
 //! does for a slot, and issues tokens from its own blocks only. The kernel drops the lock when the
 //! process ends, however it ends: the tokens it issued then count no longer, and the block is
 //! another's to take. So there is nothing to repair after a kill at any instruction, and a token
-//! that nobody will ever tick off (its message was dropped, or its receiver killed) keeps its range
+//! that nobody will ever tick off (its message was dropped, or its receiver killed) keeps its region
 //! until the process that issued it ends, and no longer.
 
 use std::io;
@@ -43,7 +43,7 @@ fn slot_of(word: u64) -> u32 {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Token {
     index: u32,
-    /// Zero where no token is needed, since something else keeps the range.
+    /// Zero where no token is needed, since something else keeps the region.
     value: u64,
 }
 
@@ -83,7 +83,7 @@ impl Arena {
         self.header().blocks.load(Ordering::Acquire).min(BLOCKS) as u32
     }
 
-    /// A token that keeps the slot from now on. This process holds the slot's range.
+    /// A token that keeps the slot from now on. This process holds the slot's region.
     ///
     /// # Errors
     ///

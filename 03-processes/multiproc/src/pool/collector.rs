@@ -18,7 +18,7 @@ use crate::shm::ring;
 use crate::sys::panics::{self, Panic};
 use crate::sys::sync::lock;
 
-use super::board::{Board, Records};
+use super::claims::{Claims, Records};
 use super::dispatch::Dispatch;
 use super::task::{Sink, TaskError};
 use super::worker::tag;
@@ -43,7 +43,7 @@ const WATCH: Duration = Duration::from_millis(50);
 pub(super) struct Source {
     id: u64,
     results: ring::Receiver,
-    board: Arc<Board>,
+    claims: Arc<Claims>,
     progress: Progress,
     /// The batch it was in at the last tick with idle workers, and how many of the results were
     /// there.
@@ -72,8 +72,8 @@ enum Finished<'a> {
 }
 
 impl Source {
-    pub(super) fn new(id: u64, results: ring::Receiver, board: Arc<Board>) -> Self {
-        Self { id, results, board, progress: Progress::default(), seen: None, failure: None }
+    pub(super) fn new(id: u64, results: ring::Receiver, claims: Arc<Claims>) -> Self {
+        Self { id, results, claims, progress: Progress::default(), seen: None, failure: None }
     }
 }
 
@@ -343,7 +343,7 @@ impl Dispatch {
 
     /// Reads what a worker has finished and not sent; how much it was.
     fn read_log(&self, source: &mut Source) -> usize {
-        let Some(logged) = source.board.read_log() else {
+        let Some(logged) = source.claims.read_log() else {
             return 0;
         };
         let records = Records::new(&logged.bytes);
@@ -374,7 +374,7 @@ impl Dispatch {
             }
             Finished::Logged { first, mut records, .. } => match progress.done.checked_sub(first) {
                 Some(known) => {
-                    records.pass_over(known);
+                    records.skip_results(known);
                     sink.deliver_records(index, progress.count - progress.done, records)
                 }
                 // Logs come in order, so there is no gap.
@@ -449,7 +449,7 @@ impl Dispatch {
         let mut given = state.workers[at].take_all().into_iter();
         let mut again = Vec::new();
         if let Some((number, mut tasks)) = given.next() {
-            if done == 0 && state.workers[at].board.take_back(number) {
+            if done == 0 && state.workers[at].claims.reclaim(number) {
                 again.push(tasks);
             } else {
                 state.prove(source.id);

@@ -17,7 +17,7 @@ use crate::sys::fork;
 use crate::sys::signals;
 use crate::sys::sync::lock;
 
-use super::board::Board;
+use super::claims::Claims;
 use super::collector::{Collector, Source};
 use super::task::{TaskError, Tasks};
 use super::worker::{Begin, Setup, work};
@@ -180,11 +180,11 @@ impl Dispatch {
         state.next_id += 1;
         let (tasks, their_tasks) = ring::create_with(TASKS_RING, None, Some(&self.bell))?;
         let (their_results, results) = ring::create_with(RESULTS_RING, Some(&self.bell), None)?;
-        let board = Arc::new(Board::new()?);
+        let claims = Arc::new(Claims::new()?);
         let begin = Begin {
             tasks: their_tasks,
             results: their_results,
-            board: board.try_clone()?,
+            claims: claims.try_clone()?,
             initializer: self.plan.initializer.clone(),
             ignore_interrupts: self.plan.ignore_interrupts,
         };
@@ -196,7 +196,7 @@ impl Dispatch {
         let child = Builder::new(work)
             .name(format!("PoolWorker-{id}"))
             .spawn_and_then(begin, Some(Box::new(on_end)))?;
-        state.workers.push(Worker::new(id, child, tasks, Arc::clone(&board)));
-        Ok(Source::new(id, results, board))
+        state.workers.push(Worker::new(id, child, tasks, Arc::clone(&claims)));
+        Ok(Source::new(id, results, claims))
     }
 }

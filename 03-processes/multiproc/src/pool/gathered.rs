@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 
-use super::board::Records;
+use super::claims::Records;
 use super::task::{Gather, Monitor, TaskError, catch, value};
 use super::worker::{keep_small, tag};
 use crate::shm::arena::Region;
@@ -427,7 +427,7 @@ mod tests {
         bytes.extend_from_slice(&records(1..2));
         // Some of them were read before.
         let mut rest = Records::new(&bytes);
-        rest.pass_over(11);
+        rest.skip_results(11);
         assert_eq!(monitor.deliver_records(0, 2000, rest), 991);
         monitor.lock().set_total(991);
         let results: Vec<Result<Panics, _>> = Ordered::new(Vec::new()).fetch_all(&monitor);

@@ -94,7 +94,7 @@
 //! - A task that overflows its stack kills its worker.
 
 mod arguments;
-mod board;
+mod claims;
 mod collector;
 mod dispatch;
 mod feed;

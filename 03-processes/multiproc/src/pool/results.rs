@@ -16,7 +16,7 @@ use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::board::Records;
+use super::claims::Records;
 use super::feed::{CHUNK_BYTES, Chunk, SLOW, Submission};
 use super::task::{Gather, Monitor, Outcome, Stream, TaskError, decode};
 use super::{Options, Pool, arguments};

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use super::arguments::Arguments;
-use super::board::Records;
+use super::claims::Records;
 use super::worker::{Batch, tag};
 use crate::ipc::codec;
 use crate::ipc::packet;

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::board::{Board, Log};
+use super::claims::{Claims, LogWriter};
 use crate::ipc::codec;
 use crate::ipc::packet;
 use crate::ipc::transit::{Carrier, Encoding};
@@ -26,7 +26,7 @@ use crate::sys::panics::{self, Panic};
 pub(super) struct Begin {
     pub(super) tasks: ring::Receiver,
     pub(super) results: ring::Sender,
-    pub(super) board: Board,
+    pub(super) claims: Claims,
     pub(super) initializer: Option<(Remote<Setup>, Vec<u8>)>,
     pub(super) ignore_interrupts: bool,
 }
@@ -72,7 +72,7 @@ pub(super) mod tag {
 pub(super) struct Batch {
     arguments: Vec<u8>,
     results: ring::Sender,
-    log: Log,
+    log: LogWriter,
     /// Whether it is a batch of one: its result is sent at once.
     single: bool,
     /// A result being encoded, and a message being built.
@@ -112,8 +112,8 @@ impl Batch {
         }
         self.flush();
         self.send(tag::HANDLES, &listed);
-        self.log.begin(self.log.batch(), self.log.end() + 1);
-        self.log.goes_on()
+        self.log.restart(self.log.batch(), self.log.end() + 1);
+        self.log.may_go_on()
     }
 
     fn pass_on(&mut self, tag: u8, result: &[u8]) -> bool {
@@ -125,10 +125,10 @@ impl Batch {
             self.flush();
             if !self.log.push(tag, result) {
                 self.send(tag, result);
-                self.log.begin(self.log.batch(), self.log.end() + 1);
+                self.log.restart(self.log.batch(), self.log.end() + 1);
             }
         }
-        self.log.goes_on()
+        self.log.may_go_on()
     }
 
     fn finish_with<T: Serialize>(&mut self, tag: u8, value: &T) -> bool {
@@ -148,7 +148,7 @@ impl Batch {
         self.message.extend_from_slice(&(self.log.first() as u64).to_le_bytes());
         self.log.copy_to(&mut self.message);
         let _ = self.results.send(&self.message, None);
-        self.log.begin(self.log.batch(), self.log.end());
+        self.log.restart(self.log.batch(), self.log.end());
     }
 
     /// Puts one message into the ring; a pool that is gone needs none.
@@ -262,12 +262,12 @@ const SPINS: u32 = 100;
 
 /// The function that a worker process runs. It ends when its ring of tasks is closed and empty.
 pub(super) fn work(begin: Begin) {
-    let Begin { mut tasks, results, board, initializer, ignore_interrupts } = begin;
+    let Begin { mut tasks, results, claims, initializer, ignore_interrupts } = begin;
     if ignore_interrupts {
         constructor::ignore_interrupts();
     }
-    board.accept_barriers();
-    let log = Log::new(board);
+    claims.accept_barriers();
+    let log = LogWriter::new(claims);
     let mut batch = Batch {
         arguments: Vec::new(),
         results,
@@ -289,14 +289,14 @@ pub(super) fn work(begin: Begin) {
     while let Ok(message) = tasks.recv_spinning(SPINS, None) {
         let (head, arguments) = postcard::take_from_bytes::<Head>(message)
             .expect("the pool and its workers are the same program");
-        if !batch.log.begin_batch(head.number) {
+        if !batch.log.claim(head.number) {
             continue;
         }
         batch.arguments.clear();
         batch.arguments.extend_from_slice(arguments);
         batch.single = head.count == 1;
         if !batch.single {
-            batch.log.begin(head.number, 0);
+            batch.log.restart(head.number, 0);
         }
         head.entry.call(&mut batch);
         batch.flush();

@@ -1,7 +1,7 @@
 //! The workers as the pool knows them, and which task goes to which.
 //!
 //! Each worker has a ring for tasks, and is given some ahead of time so that it need not wait.
-//! Offers that it has not begun can be taken back ([`Board`]), for a worker that has nothing to do,
+//! Offers that it has not begun can be taken back ([`Claims`]), for a worker that has nothing to do,
 //! or when this one dies.
 
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::process::Child;
 use crate::shm::ring;
 
-use super::board::{Board, PLACES};
+use super::claims::{Claims, MAX_SPAN};
 use super::dispatch::Plan;
 use super::health::{Health, PROVEN};
 use super::task::{TaskError, Tasks};
@@ -37,7 +37,7 @@ pub(super) struct Worker {
     pub(super) id: u64,
     pub(super) child: Child<()>,
     tasks: ring::Sender,
-    pub(super) board: Arc<Board>,
+    pub(super) claims: Arc<Claims>,
     /// Given and not finished, in the order they were sent.
     pub(super) given: VecDeque<(u64, Tasks)>,
     given_bytes: usize,
@@ -76,12 +76,12 @@ pub(super) struct State {
 }
 
 impl Worker {
-    pub(super) fn new(id: u64, child: Child<()>, tasks: ring::Sender, board: Arc<Board>) -> Self {
+    pub(super) fn new(id: u64, child: Child<()>, tasks: ring::Sender, claims: Arc<Claims>) -> Self {
         Self {
             id,
             child,
             tasks,
-            board,
+            claims,
             given: VecDeque::new(),
             given_bytes: 0,
             unsent: None,
@@ -101,11 +101,11 @@ impl Worker {
             && !self.is_retired
             && self.unsent.is_none()
             // One that was stopped goes on when it has received what was sent.
-            && (!self.is_stopped || self.board.received() == self.number)
+            && (!self.is_stopped || self.claims.received() == self.number)
             && (self.given.is_empty()
                 || (self.given.len() < AHEAD
                     && self.given_bytes < AHEAD_BYTES
-                    && (span as usize) < PLACES - 1))
+                    && (span as usize) < MAX_SPAN - 1))
     }
 
     fn is_idle(&self) -> bool {
@@ -122,7 +122,7 @@ impl Worker {
             postcard::to_extend(&head, std::mem::take(message)).expect("numbers always encode");
         built.extend_from_slice(&tasks.arguments);
         *message = built;
-        self.board.offer(self.number);
+        self.claims.offer(self.number);
         self.lifetime += tasks.count;
         self.given_bytes += tasks.arguments.len();
         self.given.push_back((self.number, tasks));
@@ -174,7 +174,7 @@ impl Worker {
         let mut taken = Vec::new();
         while taken.len() < limit
             && let Some((number, _)) = self.given.back()
-            && self.board.take_back(*number)
+            && self.claims.reclaim(*number)
             && let Some((_, tasks)) = self.given.pop_back()
         {
             self.given_bytes -= tasks.arguments.len();
@@ -187,7 +187,7 @@ impl Worker {
     /// Whether it has left what it was given untouched for a while.
     fn is_overdue(&mut self, now: Instant) -> bool {
         let front = self.given.front().map(|(number, _)| *number);
-        let offered = front.filter(|number| self.board.is_offered(*number));
+        let offered = front.filter(|number| self.claims.is_offered(*number));
         match (offered, self.waiting) {
             (Some(number), Some((seen, since))) if number == seen => now - since >= OVERDUE,
             (offered, _) => {
@@ -200,14 +200,14 @@ impl Worker {
     /// The number of the batch that it has begun, and how many tasks are in it.
     pub(super) fn current(&self) -> Option<(u64, usize)> {
         let (number, tasks) = self.given.front()?;
-        (!self.board.is_offered(*number)).then_some((*number, tasks.count))
+        (!self.claims.is_offered(*number)).then_some((*number, tasks.count))
     }
 
     /// Limits the batch it is in to the first `keep` tasks, and returns the others; `None` if it
     /// may have begun more.
     fn divide(&mut self, keep: usize) -> Option<Tasks> {
         let (number, tasks) = self.given.front_mut()?;
-        if !self.board.limit(*number, keep) {
+        if !self.claims.limit(*number, keep) {
             return None;
         }
         let rest = tasks.split_off(keep);

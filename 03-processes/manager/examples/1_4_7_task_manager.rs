@@ -125,7 +125,7 @@ fn collect(
                 squares.insert(number, square);
             }
             Ok(wrong) => eprintln!("ignored a wrong result: {wrong:?}"),
-            Err(error @ ManagerError::Decode { .. }) => eprintln!("ignored a result: {error}"),
+            Err(error @ ManagerError::Decode(_)) => eprintln!("ignored a result: {error}"),
             Err(ManagerError::Empty) if are_done => {
                 for number in (0..count).filter(|number| !squares.contains_key(number)) {
                     eprintln!("put task {number} again: it was done without a right result");
@@ -147,7 +147,7 @@ fn work((address, key): (SocketAddr, String)) {
         let mut results = client.queue("results")?;
         loop {
             let task = match tasks.get() {
-                Err(ManagerError::Decode { .. }) => continue, // somebody else's
+                Err(ManagerError::Decode(_)) => continue, // somebody else's
                 task => task?,
             };
             let _span = timeline::span(*task);

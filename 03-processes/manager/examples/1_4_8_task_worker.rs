@@ -59,7 +59,7 @@ fn work(address: &str, key: &str) -> Result<(), ManagerError> {
         let task = match tasks.get() {
             Ok(task) => task, // on lease: ours as long as this connection lives
             Err(ManagerError::Closed) => break,
-            Err(error @ ManagerError::Decode { .. }) => {
+            Err(error @ ManagerError::Decode(_)) => {
                 eprintln!("ignored a task: {error}"); // somebody else with the key has put it
                 continue;
             }

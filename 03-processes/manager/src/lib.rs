@@ -114,8 +114,8 @@ impl fmt::Display for ManagerError {
             ManagerError::TooLarge { len, max } => {
                 write!(f, "the item takes {len} bytes, the manager at most {max}")
             }
-            ManagerError::Encode(_) => f.write_str("the item cannot be encoded"),
-            ManagerError::Decode(_) => f.write_str("the item cannot be decoded"),
+            ManagerError::Encode(error) => error.fmt(f),
+            ManagerError::Decode(error) => error.fmt(f),
         }
     }
 }
@@ -124,8 +124,6 @@ impl Error for ManagerError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ManagerError::Disconnected(error) => Some(error),
-            ManagerError::Encode(error) => Some(error),
-            ManagerError::Decode(error) => Some(error),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use multiproc::pipe::{self, RecvError, SendError};
 use multiproc::queue::{GetError, PutError, Queue};
-use multiproc::{JoinError, Pool, SpawnError, TaskError, spawn};
+use multiproc::{JoinError, Pool, SpawnError, TaskError, encoding, spawn};
 use multiproc_manager::{Client, Manager, ManagerError};
 use serde::de::DeserializeOwned;
 use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple};
@@ -69,18 +69,18 @@ impl<const WRITTEN: usize, const READ: usize> Make for Lopsided<WRITTEN, READ> {
 
 /// Sends such a value by every way: whoever receives it has an error, and goes on with what comes
 /// next.
-fn undecodable<T: Make>() {
+fn undecodable<T: Make>(encoded: &[u8]) {
     let queue = Queue::<T>::bounded(2).unwrap();
     queue.put(&T::make()).unwrap();
     let got = queue.get();
-    assert!(matches!(got, Err(GetError::Decode { .. })), "{got:?}");
+    assert!(matches!(&got, Err(GetError::Decode(error)) if error.bytes == encoded), "{got:?}");
     assert!(queue.is_empty());
 
     let (sender, receiver) = pipe::simplex::<T>().unwrap();
     sender.send(&T::make()).unwrap();
     drop(sender);
     let received = receiver.recv();
-    assert!(matches!(received, Err(RecvError::Decode(_))), "{received:?}");
+    assert!(matches!(&received, Err(RecvError::Decode(e)) if e.bytes == encoded), "{received:?}");
     assert!(matches!(receiver.recv(), Err(RecvError::Closed)));
 
     let joined = spawn(take::<T>, T::make()).unwrap().join();
@@ -88,10 +88,10 @@ fn undecodable<T: Make>() {
     let child = spawn(give::<T>, ()).unwrap();
     for _ in 0..2 {
         let joined = child.join();
-        assert!(matches!(joined, Err(JoinError::Decode(_))), "{joined:?}");
+        assert!(matches!(&joined, Err(JoinError::Decode(e)) if e.bytes == encoded), "{joined:?}");
     }
 
-    let is_decode = |result: &Result<(), TaskError>| matches!(result, Err(TaskError::Decode(_)));
+    let is_decode = |result: &Result<(), TaskError>| matches!(result, Err(TaskError::Decode(error)) if error.bytes == encoded);
     let pool = Pool::builder().workers(1).build().unwrap();
     assert!(is_decode(&pool.apply(take::<T>, T::make())));
     assert!(is_decode(&pool.apply(give::<T>, ()).map(drop)));
@@ -110,19 +110,23 @@ fn undecodable<T: Make>() {
     let mut items = Client::new(manager.address(), KEY).unwrap().queue::<T>("items").unwrap();
     items.put(&T::make()).unwrap();
     let got = items.get_timeout(Duration::ZERO).map(drop);
-    assert!(matches!(got, Err(ManagerError::Decode { .. })), "{got:?}");
+    assert!(matches!(&got, Err(ManagerError::Decode(e)) if e.bytes == encoded), "{got:?}");
     assert_eq!(items.count().unwrap(), (0, 0));
+
+    let bytes = encoding::encode(&T::make()).unwrap().into_bytes();
+    let decoded = encoding::decode::<T>(bytes);
+    assert!(matches!(&decoded, Err(error) if error.bytes == encoded), "{decoded:?}");
 }
 
 const KEY: &[u8] = b"key";
 
 fn bytes_left_over_are_an_error_by_every_way() {
-    undecodable::<Lopsided<2, 1>>();
-    undecodable::<Lopsided<1, 0>>();
+    undecodable::<Lopsided<2, 1>>(&[0, 1]);
+    undecodable::<Lopsided<1, 0>>(&[0]);
 }
 
 fn too_few_bytes_are_an_error_by_every_way() {
-    undecodable::<Lopsided<1, 2>>();
+    undecodable::<Lopsided<1, 2>>(&[0]);
 }
 
 /// Announces `ANNOUNCED` elements and writes `WRITTEN`.
@@ -159,7 +163,10 @@ fn unencodable<T: Make>() {
 
     let (sender, receiver) = pipe::simplex::<T>().unwrap();
     let sent = sender.send(&T::make());
-    assert!(matches!(&sent, Err(SendError::Encode(reason)) if reason.contains("1")), "{sent:?}");
+    assert!(
+        matches!(&sent, Err(SendError::Encode(error)) if error.to_string().contains("1")),
+        "{sent:?}"
+    );
     assert!(matches!(receiver.recv_timeout(Duration::ZERO), Err(RecvError::TimedOut)));
 
     assert!(matches!(spawn(take::<T>, T::make()), Err(SpawnError::Encode(_))));
@@ -216,7 +223,9 @@ fn a_skipped_field_is_an_error() {
     let record = |comment| Record { comment, numbers: vec![1, 0] };
     // Without the field the bytes are those of a comment of 1 and no numbers.
     match sender.send(&record(None)) {
-        Err(SendError::Encode(reason)) => assert!(reason.contains("`comment`"), "{reason}"),
+        Err(SendError::Encode(error)) => {
+            assert!(error.to_string().contains("`comment`"), "{error}")
+        }
         other => panic!("{other:?}"),
     }
     sender.send(&record(Some(1))).unwrap();

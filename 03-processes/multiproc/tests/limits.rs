@@ -250,7 +250,7 @@ fn file_size_of_a_mebibyte() {
     // A child has the limit too, and its result is an error there.
     let result = spawn(|()| "x".repeat(2 << 20), ()).unwrap().join();
     assert!(
-        matches!(&result, Err(JoinError::Encode(reason)) if reason.contains("limit")),
+        matches!(&result, Err(JoinError::Encode(error)) if error.to_string().contains("limit")),
         "{result:?}"
     );
     assert_too_large(Queue::<u32>::bounded(1));

@@ -8,7 +8,7 @@ use postcard::ser_flavors::Flavor;
 use postcard::{Error, Result};
 use serde::{Serialize, Serializer, ser};
 
-use crate::ipc::packet;
+use crate::sys::reason;
 
 /// A serializer around `postcard`'s.
 pub(crate) struct Checked<'a, F: Flavor>(pub(crate) &'a mut postcard::Serializer<F>);
@@ -43,7 +43,7 @@ impl<F: Flavor> Parts<'_, F> {
 
     #[cold]
     fn mismatch(&self) -> Error {
-        packet::complain(format!(
+        reason::leave(format!(
             "the value's `Serialize` announced {} elements and wrote {}",
             self.announced, self.written
         ));
@@ -54,7 +54,7 @@ impl<F: Flavor> Parts<'_, F> {
 /// A field that `skip_serializing_if` leaves out.
 #[cold]
 fn skipped(field: &str) -> Error {
-    packet::complain(format!(
+    reason::leave(format!(
         "the field `{field}` is skipped (`skip_serializing_if`): fields have no names in the \
          encoding, so none can be missing"
     ));
@@ -296,11 +296,12 @@ mod tests {
     use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct, SerializeTuple};
     use serde::{Deserialize, Serialize, Serializer};
 
-    use crate::ipc::{codec, packet};
+    use crate::ipc::codec;
+    use crate::ipc::error::EncodeError;
 
-    fn encoded<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    fn encoded<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
         let mut bytes = Vec::new();
-        codec::encode(value, &mut bytes).map(|()| bytes).map_err(packet::explain)
+        codec::encode(value, &mut bytes).map(|()| bytes)
     }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -374,7 +375,7 @@ mod tests {
             for (announced, written) in [(1, 2), (2, 1), (0, 1), (1, 0)] {
                 let liar = Liar { kind, announced, written };
                 let error = encoded(&liar).unwrap_err();
-                assert!(error.contains("announced"), "{kind}: {error}");
+                assert!(error.reason().contains("announced"), "{kind}: {error}");
                 // What follows would make up for it: two bytes too few here, two more there.
                 assert!(encoded(&vec![(Some(&liar), vec![1u8, 3])]).is_err(), "{kind}");
             }
@@ -394,7 +395,7 @@ mod tests {
         }
         let value = |first| Skipping { first, _never_there: 1, second: 2 };
         assert_eq!(encoded(&value(Some(1))).unwrap(), [1, 1, 2]);
-        assert!(encoded(&value(None)).unwrap_err().contains("`first`"));
+        assert!(encoded(&value(None)).unwrap_err().reason().contains("`first`"));
     }
 
     #[test]

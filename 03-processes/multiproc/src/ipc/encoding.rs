@@ -16,50 +16,14 @@
 //! ```
 
 use std::borrow::Cow;
-use std::error::Error;
-use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::codec;
-use super::packet::explain;
-use super::transit::{Carrier, Encoding};
+use crate::ipc::codec;
+pub use crate::ipc::error::{DecodeError, EncodeError};
+use crate::ipc::transit::{Carrier, Encoding};
 use crate::shm::arena::{Region, RegionId};
-
-/// Why a value cannot be encoded: its `Serialize` refused, wrote another number of elements than it
-/// announced, or used what the encoding does not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncodeError(pub(crate) String);
-
-/// Why bytes cannot be decoded: they are not the encoding of a value of this type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodeError {
-    /// The bytes.
-    pub bytes: Vec<u8>,
-    pub(crate) reason: String,
-}
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the value cannot be encoded: {}", self.0)
-    }
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the value cannot be decoded: {}", self.reason)
-    }
-}
-
-impl Error for EncodeError {}
-impl Error for DecodeError {}
-
-impl From<postcard::Error> for EncodeError {
-    fn from(error: postcard::Error) -> EncodeError {
-        EncodeError(explain(error))
-    }
-}
 
 /// The bytes of a value. Dropped, it releases the handles in them: nobody is to decode them.
 #[derive(Debug)]
@@ -117,10 +81,22 @@ pub fn encode<T: Serialize + 'static>(value: &T) -> Result<Encoded<'_>, EncodeEr
 ///
 /// When they are not the encoding of such a value.
 pub fn decode<T: DeserializeOwned + 'static>(bytes: Vec<u8>) -> Result<T, DecodeError> {
-    let decoded = if codec::is_own_bytes::<T>() {
-        codec::from_own_bytes(bytes)
-    } else {
-        codec::decode(&bytes).map_err(|error| (bytes, error))
-    };
-    decoded.map_err(|(bytes, error)| DecodeError { bytes, reason: explain(error) })
+    if codec::is_own_bytes::<T>() {
+        return codec::from_own_bytes(bytes);
+    }
+    codec::decode(&bytes)
+}
+
+/// The bytes of a value. The caller keeps the value for as long as they are needed, and so whatever
+/// there are handles to in it.
+///
+/// # Errors
+///
+/// As [`encode`].
+pub(crate) fn encode_kept<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
+    let encoding = Encoding::begin(Carrier::Kept);
+    let mut bytes = Vec::new();
+    codec::encode(value, &mut bytes)?;
+    encoding.passed_on();
+    Ok(bytes)
 }

@@ -4,6 +4,7 @@ pub(crate) mod checked;
 pub(crate) mod codec;
 pub(crate) mod descriptor;
 pub mod encoding;
+pub(crate) mod error;
 pub(crate) mod packet;
 pub mod pipe;
 pub(crate) mod transit;

@@ -28,9 +28,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::ipc::codec;
+use crate::ipc::error::{DecodeError, EncodeError};
 use crate::ipc::transit::{self, Carrier, Encoding};
 use crate::shm::arena::Region;
-use crate::sys::limits;
+use crate::sys::{limits, reason};
 
 /// Bytes of a packet that travel in the message itself.
 ///
@@ -272,8 +273,6 @@ thread_local! {
     static OUTGOING: RefCell<Option<Vec<OwnedFd>>> = const { RefCell::new(None) };
     /// Descriptors for the values this thread is decoding, each taken once.
     static INCOMING: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
-    /// What went wrong with a descriptor: `postcard` has no place for an error's text.
-    static COMPLAINT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// An error when this thread is past its end, and what it kept for this module is gone: in an exit
@@ -281,8 +280,7 @@ thread_local! {
 pub(crate) fn check_thread() -> Result<(), &'static str> {
     let are_there = LANDING.try_with(|_| ()).is_ok()
         && OUTGOING.try_with(|_| ()).is_ok()
-        && INCOMING.try_with(|_| ()).is_ok()
-        && COMPLAINT.try_with(|_| ()).is_ok();
+        && INCOMING.try_with(|_| ()).is_ok();
     if are_there { Ok(()) } else { Err(crate::sys::sync::ENDING) }
 }
 
@@ -290,10 +288,12 @@ pub(crate) fn check_thread() -> Result<(), &'static str> {
 ///
 /// # Errors
 ///
-/// The reason as text: the value's own `Serialize` refused, or it has more than [`MAX_DESCRIPTORS`]
-/// descriptors.
-pub(crate) fn encode<T: Serialize + ?Sized>(prefix: Vec<u8>, value: &T) -> Result<Packet, String> {
-    check_thread()?;
+/// The value's own `Serialize` refused, or it has more than [`MAX_DESCRIPTORS`] descriptors.
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    prefix: Vec<u8>,
+    value: &T,
+) -> Result<Packet, EncodeError> {
+    check_thread().map_err(EncodeError::new)?;
     // An encoding inside an encoding (a `Serialize` that itself sends) gets a list of its own, and
     // the outer one its own back.
     struct Restore(Option<Vec<OwnedFd>>);
@@ -305,29 +305,26 @@ pub(crate) fn encode<T: Serialize + ?Sized>(prefix: Vec<u8>, value: &T) -> Resul
     let _restore = Restore(OUTGOING.replace(Some(Vec::new())));
     let encoding = Encoding::begin(Carrier::Packet);
     let mut bytes = prefix;
-    codec::encode(value, &mut bytes).map_err(explain)?;
+    codec::encode(value, &mut bytes)?;
     let mut descriptors = OUTGOING.take().unwrap_or_default();
     let mut regions = Vec::new();
     encoding.keep_in(&mut regions);
     if !regions.is_empty() {
         // After those of the value, which are known by their positions: kept until the value is
         // decoded.
-        let hold = Region::hold_by_descriptor(&regions).map_err(|error| error.to_string())?;
+        let hold = Region::hold_by_descriptor(&regions)
+            .map_err(|error| EncodeError::new(error.to_string()))?;
         descriptors.push(hold);
     }
     Ok(Packet { bytes, descriptors })
 }
 
 /// Decodes a value; `bytes` are those of the value alone.
-///
-/// # Errors
-///
-/// The reason as text.
 pub(crate) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     descriptors: Vec<OwnedFd>,
-) -> Result<T, String> {
-    check_thread()?;
+) -> Result<T, DecodeError> {
+    check_thread().map_err(|reason| DecodeError::new(bytes, reason))?;
     struct Restore(Option<Vec<Option<OwnedFd>>>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -335,134 +332,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
         }
     }
     let _restore = Restore(INCOMING.replace(Some(descriptors.into_iter().map(Some).collect())));
-    codec::decode(bytes).map_err(explain)
-}
-
-/// Encodes a value without descriptors onto the end of a vector; after an error the vector holds a
-/// part of it.
-#[inline]
-pub(crate) fn append<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<(), String> {
-    let at = bytes.len();
-    let encoded = encode_at(value, bytes, at);
-    bytes.truncate(*encoded.as_ref().unwrap_or(&at));
-    encoded.map(drop)
-}
-
-/// Encodes a value without descriptors into a vector from position `at` on, over what is there, and
-/// gives the position after it. The vector grows as it has to, and keeps its length when less is
-/// needed: for many small values, which are faster encoded without a length to keep up.
-#[inline]
-pub(crate) fn encode_at<T: Serialize + ?Sized>(
-    value: &T,
-    bytes: &mut Vec<u8>,
-    at: usize,
-) -> Result<usize, String> {
-    codec::encode_to(value, Over { bytes, at }).map_err(explain)
-}
-
-/// Encodes a value without descriptors; the caller keeps the value for as long as the bytes are
-/// needed, and so whatever there are handles to in it.
-pub(crate) fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
-    let encoding = Encoding::begin(Carrier::Kept);
-    let mut bytes = Vec::new();
-    append(value, &mut bytes)?;
-    encoding.passed_on();
-    Ok(bytes)
-}
-
-/// Encodes over what is in a vector.
-struct Over<'a> {
-    bytes: &'a mut Vec<u8>,
-    at: usize,
-}
-
-impl Over<'_> {
-    /// Makes the vector so long that `count` more bytes have a place.
-    #[inline]
-    fn make_room(&mut self, count: usize) {
-        if self.bytes.len() < self.at + count {
-            lengthen(self.bytes, self.at + count);
-        }
-    }
-}
-
-/// Lengthens the vector to `needed` bytes or more: to all that is allocated, which grows by
-/// doubling. (Given the vector alone, it leaves the position in a register.)
-#[cold]
-fn lengthen(bytes: &mut Vec<u8>, needed: usize) {
-    bytes.reserve(needed - bytes.len());
-    bytes.resize(bytes.capacity(), 0);
-}
-
-/// Five bytes as a number, the first one lowest.
-#[inline]
-fn word(bytes: [u8; 5]) -> u64 {
-    let [a, b, c, d, e] = bytes.map(u64::from);
-    a | b << 8 | c << 16 | d << 24 | e << 32
-}
-
-impl postcard::ser_flavors::Flavor for Over<'_> {
-    type Output = usize;
-
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.make_room(1);
-        self.bytes[self.at] = byte;
-        self.at += 1;
-        Ok(())
-    }
-
-    // Out of line, the bytes would go through memory, and their count be looked at again.
-    #[inline(always)]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        // A number comes as a few bytes, each written a moment ago. To read them back as one word
-        // would stall, and a loop over them takes longer than all the rest: so they are put
-        // together in a register, by their count.
-        let word = match *bytes {
-            [a] => word([a, 0, 0, 0, 0]),
-            [a, b] => word([a, b, 0, 0, 0]),
-            [a, b, c] => word([a, b, c, 0, 0]),
-            [a, b, c, d] => word([a, b, c, d, 0]),
-            [a, b, c, d, e] => word([a, b, c, d, e]),
-            _ => {
-                self.make_room(bytes.len());
-                self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
-                self.at += bytes.len();
-                return Ok(());
-            }
-        };
-        self.make_room(8);
-        self.bytes[self.at..self.at + 8].copy_from_slice(&word.to_le_bytes());
-        self.at += bytes.len();
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<usize> {
-        Ok(self.at)
-    }
-}
-
-/// Keeps what is wrong with a value for [`explain`].
-pub(crate) fn complain(reason: String) {
-    let _ = COMPLAINT.try_with(|complaint| complaint.replace(Some(reason)));
-}
-
-/// The error as text, with what was complained of where the error itself does not say it.
-#[cold]
-pub(crate) fn explain(error: postcard::Error) -> String {
-    let complaint = COMPLAINT.try_with(RefCell::take).ok().flatten();
-    match error {
-        postcard::Error::SerdeSerCustom => {
-            complaint.unwrap_or_else(|| "the value's `Serialize` refused it".to_owned())
-        }
-        postcard::Error::SerdeDeCustom => {
-            complaint.unwrap_or_else(|| "the value's `Deserialize` refused it".to_owned())
-        }
-        postcard::Error::DeserializeBadEncoding => {
-            "the bytes are not the encoding of such a value: some are left over".to_owned()
-        }
-        other => other.to_string(),
-    }
+    codec::decode(bytes)
 }
 
 /// Encodes a descriptor: puts a duplicate of it on the list, and its index in the bytes.
@@ -491,7 +361,7 @@ pub(crate) fn serialize_descriptor<S: serde::Serializer>(
     match index {
         Ok(index) => serializer.serialize_u32(index),
         Err(complaint) => {
-            complain(complaint.clone());
+            reason::leave(complaint.clone());
             Err(serde::ser::Error::custom(complaint))
         }
     }
@@ -506,7 +376,7 @@ pub(crate) fn deserialize_descriptor<'de, D: serde::Deserializer<'de>>(
     let taken = INCOMING.with_borrow_mut(|list| list.as_mut()?.get_mut(index)?.take());
     taken.ok_or_else(|| {
         let complaint = "the message came without this descriptor";
-        complain(complaint.to_owned());
+        reason::leave(complaint.to_owned());
         serde::de::Error::custom(complaint)
     })
 }
@@ -560,6 +430,6 @@ mod tests {
         assert_eq!(packet.descriptors.len(), 1);
         let many: Vec<Fd> =
             (0..MAX_DESCRIPTORS + 1).map(|_| Fd(fd.0.try_clone().unwrap())).collect();
-        assert!(encode(Vec::new(), &many).unwrap_err().contains("more than"));
+        assert!(encode(Vec::new(), &many).unwrap_err().reason().contains("more than"));
     }
 }

@@ -56,6 +56,7 @@ use rustix::event::{PollFd, PollFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::ipc::error::{DecodeError, EncodeError};
 use crate::ipc::packet::{self, Deadline};
 use crate::sys::fork;
 use crate::sys::sync::deadline_after;
@@ -294,8 +295,8 @@ pub enum SendError {
     Closed,
     /// The pipe was full for as long as the caller wanted to wait.
     TimedOut,
-    /// The message could not be encoded; the reason.
-    Encode(String),
+    /// The message cannot be encoded.
+    Encode(EncodeError),
     /// The system refused.
     Io(io::Error),
 }
@@ -305,7 +306,7 @@ impl fmt::Display for SendError {
         match self {
             Self::Closed => f.write_str("broken pipe: the other end is gone"),
             Self::TimedOut => f.write_str("the pipe stayed full"),
-            Self::Encode(reason) => write!(f, "the message cannot be encoded: {reason}"),
+            Self::Encode(error) => write!(f, "the message cannot be encoded: {}", error.reason()),
             Self::Io(error) => write!(f, "the message cannot be sent: {error}"),
         }
     }
@@ -321,8 +322,9 @@ pub enum RecvError {
     Closed,
     /// No message came for as long as the caller wanted to wait.
     TimedOut,
-    /// The message is no value of this type; the reason. It is gone, the next one can be received.
-    Decode(String),
+    /// The message is not a value of this type. It has been taken, and its bytes are in the error;
+    /// the next one can be received.
+    Decode(DecodeError),
     /// The system refused. Of the kind [`QuotaExceeded`](io::ErrorKind::QuotaExceeded): too many
     /// files are open to receive the descriptors that belong to the message, which stays in the
     /// pipe.
@@ -334,7 +336,7 @@ impl fmt::Display for RecvError {
         match self {
             Self::Closed => f.write_str("end of file: the other end is gone"),
             Self::TimedOut => f.write_str("no message came"),
-            Self::Decode(reason) => write!(f, "the message cannot be decoded: {reason}"),
+            Self::Decode(error) => write!(f, "the message cannot be decoded: {}", error.reason()),
             Self::Io(error) => write!(f, "no message can be received: {error}"),
         }
     }

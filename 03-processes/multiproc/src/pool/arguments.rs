@@ -5,7 +5,8 @@ use std::mem::needs_drop;
 
 use serde::Serialize;
 
-use crate::ipc::packet;
+use crate::ipc::codec;
+use crate::ipc::error::EncodeError;
 use crate::ipc::transit::{Carrier, Encoding};
 use crate::shm::arena::Region;
 
@@ -16,7 +17,7 @@ const LONG: u8 = u8::MAX;
 ///
 /// # Errors
 ///
-/// The reason as text: it cannot be encoded, or is 4 GiB long.
+/// The argument cannot be encoded, or takes 4 GiB or more.
 // In a `map`, a call for each argument would cost as much as the encoding.
 #[inline(always)]
 pub(super) fn encode<A: Serialize>(
@@ -24,15 +25,15 @@ pub(super) fn encode<A: Serialize>(
     at: usize,
     argument: &A,
     kept: &mut Vec<Region>,
-) -> Result<usize, String> {
+) -> Result<usize, EncodeError> {
     // A value without a destructor owns no handle, so none has to be kept: known when compiled.
     let end = if needs_drop::<A>() {
         let encoding = Encoding::begin(Carrier::Kept);
-        let end = packet::encode_at(argument, buffer, at + 1)?;
+        let end = codec::encode_at(argument, buffer, at + 1)?;
         encoding.keep_in(kept);
         end
     } else {
-        packet::encode_at(argument, buffer, at + 1)?
+        codec::encode_at(argument, buffer, at + 1)?
     };
     match buffer.get_mut(at) {
         Some(prefix) if end - at - 1 < usize::from(LONG) => {
@@ -46,8 +47,9 @@ pub(super) fn encode<A: Serialize>(
 /// The length of what was encoded behind the byte at `at`, where that byte is not enough, or is not
 /// there yet.
 #[cold]
-fn put_long(buffer: &mut Vec<u8>, at: usize, end: usize) -> Result<usize, String> {
-    let length = u32::try_from(end - at - 1).map_err(|_| "4 GiB or more".to_owned())?;
+fn put_long(buffer: &mut Vec<u8>, at: usize, end: usize) -> Result<usize, EncodeError> {
+    let length =
+        u32::try_from(end - at - 1).map_err(|_| EncodeError::new("it takes 4 GiB or more"))?;
     buffer.resize(buffer.len().max(end + 4), 0);
     if length < u32::from(LONG) {
         buffer[at] = length as u8;
@@ -98,7 +100,7 @@ mod tests {
         }
         let mut arguments = Arguments(&buffer[..end]);
         for text in &texts {
-            assert_eq!(postcard::from_bytes::<&str>(arguments.next().unwrap()), Ok(text.as_str()));
+            assert_eq!(codec::decode(arguments.next().unwrap()), Ok(text.clone()));
             assert_eq!(arguments.next(), Some(&b""[..]));
         }
         assert_eq!(arguments.next(), None);

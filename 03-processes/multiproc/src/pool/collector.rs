@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::ipc::codec;
 use crate::process::JoinError;
 use crate::process::reaper::End;
 use crate::shm::ring;
@@ -316,7 +317,7 @@ impl Dispatch {
                     }
                 }
                 tag::NOT_READY => {
-                    source.failure = Some(match postcard::from_bytes::<Panic>(rest) {
+                    source.failure = Some(match codec::decode::<Panic>(rest) {
                         Ok(panic) => format!("the initializer {panic}"),
                         Err(error) => error.to_string(),
                     });

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 
 use super::claims::Records;
-use super::task::{Gather, Monitor, TaskError, catch, value};
+use super::task::{Gather, Monitor, TaskError, panicked, value};
 use super::worker::{keep_small, tag};
 use crate::shm::arena::Region;
+use crate::sys::panics;
 
 /// The caller is woken for so many results, or so many bytes.
 const MANY: usize = 4096;
@@ -268,7 +269,8 @@ impl<S> Ordered<S> {
         let mut left = run.count;
         // One `catch` for many results.
         while self.goes_on && left > 0 {
-            let decoded = catch(|| {
+            let (mut before, before_left) = (records, left);
+            let decoded = panics::catch(|| {
                 while left > 0 {
                     // Empty results in a row need no look at each record.
                     let empty = records.run().min(left);
@@ -295,7 +297,11 @@ impl<S> Ordered<S> {
             });
             self.goes_on = match decoded {
                 Ok(goes_on) => goes_on,
-                Err(error) => self.taken.take(Err(error)),
+                Err(panic) => {
+                    before.skip_results(before_left - left - 1);
+                    let bytes = before.next().map_or(&[][..], |(_, bytes)| bytes);
+                    self.taken.take(Err(panicked(panic, bytes)))
+                }
             };
         }
     }
@@ -322,12 +328,13 @@ impl Drop for Row<'_, '_> {
 mod tests {
     use super::*;
     use crate::pool::task::Sink;
+    use crate::pool::worker::encoded;
 
     /// A record for each of these numbers.
     fn records(numbers: std::ops::Range<usize>) -> Vec<u8> {
         let mut bytes = Vec::new();
         for number in numbers {
-            Records::append(tag::RETURNED, &postcard::to_stdvec(&number).unwrap(), &mut bytes);
+            Records::append(tag::RETURNED, &encoded(&number), &mut bytes);
         }
         bytes
     }
@@ -362,7 +369,7 @@ mod tests {
                 && !runs.iter().any(|(first, count)| (*first..first + count).contains(&index))
             {
                 assert!(!monitor.lock().is_complete());
-                monitor.deliver(index, tag::RETURNED, &postcard::to_stdvec(&index).unwrap());
+                monitor.deliver(index, tag::RETURNED, &encoded(&index));
                 fetch();
             }
         }

@@ -113,7 +113,7 @@ use std::thread::JoinHandle;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::ipc::packet;
+use crate::ipc::encoding::{self, EncodeError};
 use crate::process::SpawnError;
 use crate::process::remote::Remote;
 use crate::sys::fork;
@@ -147,7 +147,7 @@ pub struct Pool {
 /// What each worker runs first: the function, and how its argument is encoded.
 struct Initializer {
     entry: Remote<Setup>,
-    encode: Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>,
+    encode: Box<dyn Fn() -> Result<Vec<u8>, EncodeError> + Send + Sync>,
 }
 
 /// How a pool is to be started; see [`Pool::builder`].
@@ -239,7 +239,7 @@ impl PoolBuilder {
         self.initializer = Some(match entry {
             Err(_) => Err(PoolError::Spawn(SpawnError::NotInExecutable)),
             Ok(entry) => {
-                let encode = move || packet::to_vec(&argument);
+                let encode = move || encoding::encode_kept(&argument);
                 Ok(Initializer { entry, encode: Box::new(encode) })
             }
         });

@@ -18,12 +18,12 @@ use super::arguments::Arguments;
 use super::claims::Records;
 use super::worker::{Batch, tag};
 use crate::ipc::codec;
-use crate::ipc::packet;
+use crate::ipc::error::{DecodeError, EncodeError};
 use crate::process::remote::Remote;
 use crate::shm::arena::{self, Region, RegionId};
 use crate::sys::fork;
 use crate::sys::panics::{self, Panic};
-use crate::sys::sync::lock;
+use crate::sys::sync::{Deadline, lock};
 
 /// Why a task has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +43,12 @@ pub enum TaskError {
         signal: Option<i32>,
     },
     /// The argument could not be encoded, or takes 4 GiB or more, and the task was not submitted;
-    /// or the result could not be encoded, after the function had run. The reason.
-    Encode(String),
+    /// or the result could not be encoded, after the function had run.
+    Encode(EncodeError),
     /// The argument could not be decoded, and the function has not run; or the result could not be,
-    /// after it had: its `Deserialize` refused it, panicked, or left a part of it unread. The
-    /// reason.
-    Decode(String),
+    /// after it had: its `Deserialize` refused it, panicked, or left a part of it unread. The bytes
+    /// of the argument or the result are in the error.
+    Decode(DecodeError),
     /// The pool was closed before the task was submitted.
     Closed,
     /// The pool was terminated, or dropped, before the task had ended.
@@ -73,11 +73,11 @@ impl fmt::Display for TaskError {
                 write!(f, "the task's worker was killed by signal {signal}")
             }
             Self::WorkerLost { signal: None } => f.write_str("the task's worker exited"),
-            Self::Encode(reason) => {
-                write!(f, "the task's argument or result cannot be encoded: {reason}")
+            Self::Encode(error) => {
+                write!(f, "the task's argument or result cannot be encoded: {}", error.reason())
             }
-            Self::Decode(reason) => {
-                write!(f, "the task's argument or result cannot be decoded: {reason}")
+            Self::Decode(error) => {
+                write!(f, "the task's argument or result cannot be decoded: {}", error.reason())
             }
             Self::Closed => f.write_str("the pool is closed"),
             Self::Terminated => f.write_str("the pool was terminated"),
@@ -187,15 +187,17 @@ pub(super) type Outcome = Result<Encoded, TaskError>;
 /// Decodes a result. A panic in the caller's `Deserialize` is an error of this result.
 pub(super) fn decode<T: DeserializeOwned>(outcome: Outcome) -> Result<T, TaskError> {
     let Encoded { tag, bytes, kept } = outcome?;
-    let result = catch(|| value(tag, &bytes)).unwrap_or_else(Err);
+    let result =
+        panics::catch(|| value(tag, &bytes)).unwrap_or_else(|panic| Err(panicked(panic, &bytes)));
     drop(kept);
     result
 }
 
-pub(super) fn catch<R>(decode: impl FnOnce() -> R) -> Result<R, TaskError> {
-    panics::catch(decode).map_err(|panic| {
-        TaskError::Decode(format!("the value's `Deserialize` panicked: {}", panic.message))
-    })
+/// The error of a result whose `Deserialize` panicked.
+#[cold]
+pub(super) fn panicked(panic: Panic, bytes: &[u8]) -> TaskError {
+    let reason = format!("the value's `Deserialize` panicked: {}", panic.message);
+    TaskError::Decode(DecodeError::new(bytes, reason))
 }
 
 /// The value that a worker's message has for a task, or why there is none. Runs the caller's
@@ -203,7 +205,7 @@ pub(super) fn catch<R>(decode: impl FnOnce() -> R) -> Result<R, TaskError> {
 #[inline]
 pub(super) fn value<T: DeserializeOwned>(tag: u8, bytes: &[u8]) -> Result<T, TaskError> {
     if tag == tag::RETURNED {
-        codec::decode(bytes).map_err(|error| TaskError::Decode(packet::explain(error)))
+        codec::decode(bytes).map_err(TaskError::Decode)
     } else {
         Err(failure(tag, bytes))
     }
@@ -211,14 +213,14 @@ pub(super) fn value<T: DeserializeOwned>(tag: u8, bytes: &[u8]) -> Result<T, Tas
 
 #[cold]
 fn failure(tag: u8, rest: &[u8]) -> TaskError {
-    let text = || postcard::from_bytes(rest).unwrap_or_else(|error| error.to_string());
     match tag {
-        tag::PANICKED => match postcard::from_bytes::<Panic>(rest) {
-            Ok(panic) => panic.into(),
-            Err(error) => TaskError::Decode(error.to_string()),
-        },
-        tag::RESULT => TaskError::Encode(text()),
-        _ => TaskError::Decode(text()),
+        tag::PANICKED => codec::decode::<Panic>(rest).map_or_else(TaskError::Decode, Into::into),
+        tag::RESULT => codec::decode::<String>(rest)
+            .map_or_else(TaskError::Decode, |reason| TaskError::Encode(EncodeError::new(reason))),
+        _ => codec::decode_header::<String>(rest)
+            .map_or_else(TaskError::Decode, |(reason, bytes)| {
+                TaskError::Decode(DecodeError::new(bytes, reason))
+            }),
     }
 }
 
@@ -249,7 +251,7 @@ impl<T> Monitor<T> {
     /// Waits until `ready` returns something, and returns that; `None` at the deadline.
     pub(super) fn wait<R>(
         &self,
-        deadline: packet::Deadline,
+        deadline: Deadline,
         mut ready: impl FnMut(&mut T) -> Option<R>,
     ) -> Option<R> {
         let mut value = self.lock();
@@ -334,7 +336,7 @@ impl<G: Gather> Sink for Monitor<G> {
 /// Takes over what there are handles to in a result. They are listed before it.
 #[cold]
 fn adopt(bytes: &[u8]) -> (u8, &[u8], Vec<Region>) {
-    match postcard::take_from_bytes::<Vec<RegionId>>(bytes) {
+    match codec::decode_header::<Vec<RegionId>>(bytes) {
         Ok((handles, rest)) => (tag::RETURNED, rest, arena::adopt(&handles)),
         Err(_) => (tag::RETURNED, bytes, Vec::new()),
     }
@@ -495,6 +497,7 @@ impl Gather for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::worker::encoded;
 
     #[test]
     fn a_stream_is_in_order_or_as_the_results_come() {
@@ -502,7 +505,7 @@ mod tests {
             let stream = Monitor::new(Stream::new(is_ordered));
             let mut taken = Vec::new();
             for index in [2_usize, 0, 3, 1] {
-                stream.deliver(index, tag::RETURNED, &postcard::to_stdvec(&index).unwrap());
+                stream.deliver(index, tag::RETURNED, &encoded(&index));
                 while let Some(outcome) = stream.lock().take() {
                     taken.push(decode::<usize>(outcome).unwrap());
                 }

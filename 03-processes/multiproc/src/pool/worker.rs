@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::arguments::Arguments;
 use super::claims::{Claims, LogWriter};
 use crate::ipc::codec;
-use crate::ipc::packet;
+use crate::ipc::error::{DecodeError, EncodeError};
 use crate::ipc::transit::{Carrier, Encoding};
 use crate::process::constructor;
 use crate::process::remote::{Entry, Remote};
@@ -55,7 +55,7 @@ pub(super) mod tag {
     pub(crate) const PANICKED: u8 = 1;
     /// The result could not be encoded; a text follows.
     pub(crate) const RESULT: u8 = 2;
-    /// The argument could not be decoded; a text follows.
+    /// The argument could not be decoded; a text follows, and the argument's bytes.
     pub(crate) const ARGUMENT: u8 = 3;
     /// The worker is ready for tasks.
     pub(crate) const READY: u8 = 4;
@@ -100,7 +100,8 @@ impl Batch {
     /// late.
     #[cold]
     fn finish_with_handles(&mut self, handles: Vec<RegionId>, result: &[u8]) -> bool {
-        let mut listed = postcard::to_stdvec(&handles).expect("numbers always encode");
+        let mut listed = Vec::new();
+        codec::encode_own(&handles, &mut listed);
         listed.extend_from_slice(result);
         if self.in_flight.len() >= IN_FLIGHT {
             self.in_flight.retain(|handles| !arena::have_arrived(handles));
@@ -131,9 +132,23 @@ impl Batch {
         self.log.may_go_on()
     }
 
-    fn finish_with<T: Serialize>(&mut self, tag: u8, value: &T) -> bool {
-        let result = postcard::to_stdvec(value).expect("text always encodes");
+    fn finish_with<T: Serialize + ?Sized>(&mut self, tag: u8, value: &T) -> bool {
+        let mut result = Vec::new();
+        codec::encode_own(value, &mut result);
         self.finish(tag, &result)
+    }
+
+    #[cold]
+    fn finish_failed(&mut self, failed: &Failed) -> bool {
+        match failed {
+            Failed::Encode(error) => self.finish_with(tag::RESULT, error.reason()),
+            Failed::Decode(error) => {
+                let mut result = Vec::new();
+                codec::encode_own(error.reason(), &mut result);
+                result.extend_from_slice(&error.bytes);
+                self.finish(tag::ARGUMENT, &result)
+            }
+        }
     }
 
     /// Sends what is in the log, and begins it anew. Killed in between, the pool has it twice, and
@@ -160,6 +175,12 @@ impl Batch {
     }
 }
 
+/// Why a task has no result though nothing panicked.
+enum Failed {
+    Encode(EncodeError),
+    Decode(DecodeError),
+}
+
 /// What a worker does with a function of these types.
 pub(super) struct RunTasks<A, T>(PhantomData<fn(A) -> T>);
 
@@ -180,9 +201,8 @@ where
                 observer::report(Event::TaskStarted);
                 result.clear();
                 let outcome = match codec::decode::<A>(argument) {
-                    Ok(argument) => encode(function(argument), &mut result)
-                        .map_err(|error| (tag::RESULT, error)),
-                    Err(error) => Err((tag::ARGUMENT, packet::explain(error))),
+                    Ok(argument) => encode(function(argument), &mut result).map_err(Failed::Encode),
+                    Err(error) => Err(Failed::Decode(error)),
                 };
                 fork::leave_if_fork(0);
                 observer::report(Event::TaskFinished);
@@ -191,7 +211,7 @@ where
                         batch.finish_with_handles(handles, &result)
                     }
                     Ok(_) => batch.finish(tag::RETURNED, &result),
-                    Err((tag, error)) => batch.finish_with(tag, &error),
+                    Err(failed) => batch.finish_failed(&failed),
                 };
                 if !goes_on {
                     return;
@@ -211,13 +231,13 @@ where
 
 /// Encodes a result; the handles in it.
 #[inline]
-fn encode<T: Serialize>(value: T, result: &mut Vec<u8>) -> Result<Vec<RegionId>, String> {
+fn encode<T: Serialize>(value: T, result: &mut Vec<u8>) -> Result<Vec<RegionId>, EncodeError> {
     // A value without a destructor owns no handle: known when compiled.
     if !needs_drop::<T>() {
-        return packet::append(&value, result).map(|()| Vec::new());
+        return codec::append(&value, result).map(|()| Vec::new());
     }
     let encoding = Encoding::begin(Carrier::Memory);
-    packet::append(&value, result)?;
+    codec::append(&value, result)?;
     // If this panics, nobody gets the bytes.
     drop(value);
     Ok(encoding.into_handles())
@@ -231,7 +251,7 @@ impl<F: Fn(A), A: DeserializeOwned> Entry<F, Setup> for RunSetup<A> {
         let outcome = panics::catch(|| match codec::decode::<A>(&setup.argument) {
             Ok(argument) => function(argument),
             Err(error) => {
-                panic!("the initializer's argument cannot be decoded: {}", packet::explain(error))
+                panic!("the initializer's argument cannot be decoded: {}", error.reason())
             }
         });
         fork::leave_if_fork(if outcome.is_ok() { 0 } else { 101 });
@@ -287,7 +307,7 @@ pub(super) fn work(begin: Begin) {
     }
     batch.send(tag::READY, &[]);
     while let Ok(message) = tasks.recv_spinning(SPINS, None) {
-        let (head, arguments) = postcard::take_from_bytes::<Head>(message)
+        let (head, arguments) = codec::decode_header::<Head>(message)
             .expect("the pool and its workers are the same program");
         if !batch.log.claim(head.number) {
             continue;
@@ -312,4 +332,12 @@ pub(super) fn work(begin: Begin) {
     while !has_all() && Instant::now() < give_up {
         std::thread::sleep(SOON);
     }
+}
+
+/// The encoding of a value, for the tests of what becomes of results.
+#[cfg(test)]
+pub(super) fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec::encode_own(value, &mut bytes);
+    bytes
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::ipc::codec;
 use crate::process::Child;
 use crate::shm::ring;
 
@@ -118,10 +119,8 @@ impl Worker {
         self.is_stopped = false;
         let head = Head { number: self.number, count: tasks.count, entry: tasks.entry };
         message.clear();
-        let mut built =
-            postcard::to_extend(&head, std::mem::take(message)).expect("numbers always encode");
-        built.extend_from_slice(&tasks.arguments);
-        *message = built;
+        codec::encode_own(&head, message);
+        message.extend_from_slice(&tasks.arguments);
         self.claims.offer(self.number);
         self.lifetime += tasks.count;
         self.given_bytes += tasks.arguments.len();

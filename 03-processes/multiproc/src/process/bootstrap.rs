@@ -18,6 +18,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::ipc::codec;
 use crate::ipc::packet::{self, Packet};
 use crate::process::current;
 use crate::process::executable;
@@ -69,8 +70,9 @@ pub(crate) struct Call {
 
 /// A packet that is a report alone, or is to have a result behind it.
 pub(crate) fn report(report: &Report) -> Packet {
-    let bytes = postcard::to_stdvec(report).expect("numbers and text always encode");
-    Packet { bytes, descriptors: Vec::new() }
+    let mut packet = Packet::default();
+    codec::encode_own(report, &mut packet.bytes);
+    packet
 }
 
 /// Who this process is, if it is a child.
@@ -176,8 +178,10 @@ fn numbers_of(fd: BorrowedFd<'_>) -> Option<String> {
 /// What a child is sent before its argument. The identity comes first, and its encoding is the same
 /// in all versions.
 pub(crate) fn start_packet(start: &Start) -> Vec<u8> {
-    let identity = postcard::to_stdvec(executable::identity()).expect("text always encodes");
-    postcard::to_extend(start, identity).expect("numbers and text always encode")
+    let mut bytes = Vec::new();
+    codec::encode_own(executable::identity(), &mut bytes);
+    codec::encode_own(start, &mut bytes);
+    bytes
 }
 
 /// Ends the process if what waits at its bootstrap socket was not sent by its parent, or must not
@@ -249,7 +253,7 @@ fn run(theirs: &str) -> ! {
             entry.call(&mut call);
             observer::report(Event::Finished);
             let returned =
-                matches!(postcard::take_from_bytes(&call.answer.bytes), Ok((Report::Returned, _)));
+                matches!(codec::decode_header(&call.answer.bytes), Ok((Report::Returned, _)));
             (if returned { 0 } else { FAILED }, call.answer)
         }
         Err(error) => (SETUP_FAILED, report(&Report::Setup(error.to_string()))),
@@ -288,9 +292,9 @@ fn same_program(theirs: &str) -> Result<(), String> {
 fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed start packet");
     let (identity, rest): (&str, &[u8]) =
-        postcard::take_from_bytes(&packet.bytes).map_err(|_| malformed())?;
+        codec::decode_header(&packet.bytes).map_err(|_| malformed())?;
     same_program(identity).map_err(io::Error::other)?;
-    let (start, rest): (Start, &[u8]) = postcard::take_from_bytes(rest).map_err(|_| malformed())?;
+    let (start, rest): (Start, &[u8]) = codec::decode_header(rest).map_err(|_| malformed())?;
     let at = packet.bytes.len() - rest.len();
     let mut descriptors = packet.descriptors.into_iter();
     let mut next = || descriptors.next().ok_or_else(malformed);

@@ -23,6 +23,8 @@ use rustix::process::{PidfdFlags, Signal, pidfd_open};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::ipc::codec;
+use crate::ipc::error::{DecodeError, EncodeError};
 use crate::ipc::packet::{self, Packet};
 use crate::process::bootstrap::{Call, IDENTITY, MARK, Report, Start, is_initialized, report};
 use crate::process::constructor::reset_in_children;
@@ -354,7 +356,9 @@ where
         let Packet { bytes, descriptors } = std::mem::take(&mut call.argument);
         let argument = match panics::catch(|| packet::decode::<A>(&bytes[call.at..], descriptors)) {
             Ok(Ok(argument)) => argument,
-            Ok(Err(error)) => return call.answer = report(&Report::Argument(error)),
+            Ok(Err(error)) => {
+                return call.answer = report(&Report::Argument(error.reason().to_owned()));
+            }
             Err(panic) => {
                 fork::leave_if_fork(101);
                 return call.answer = report(&Report::Panicked(panic));
@@ -368,7 +372,7 @@ where
         fork::leave_if_fork(if answer.is_ok() { 0 } else { 101 });
         call.answer = match answer {
             Ok(Ok(packet)) => packet,
-            Ok(Err(error)) => report(&Report::Result(error)),
+            Ok(Err(error)) => report(&Report::Result(error.reason().to_owned())),
             Err(panic) => report(&Report::Panicked(panic)),
         };
     }
@@ -472,7 +476,7 @@ fn received(socket: &OwnedFd, end: End) -> Result<Answer, JoinError> {
         },
     };
     let total = packet.bytes.len();
-    Ok(match postcard::take_from_bytes::<Report>(&packet.bytes) {
+    Ok(match codec::decode_header::<Report>(&packet.bytes) {
         Ok((Report::Returned, rest)) => {
             let at = total - rest.len();
             Answer::Returned(packet, at)
@@ -481,8 +485,10 @@ fn received(socket: &OwnedFd, end: End) -> Result<Answer, JoinError> {
         Ok((Report::Argument(error) | Report::Setup(error), _)) => {
             Answer::Failed(JoinError::NotRun(error))
         }
-        Ok((Report::Result(error), _)) => Answer::Failed(JoinError::Encode(error)),
-        Err(error) => Answer::Failed(JoinError::Decode(error.to_string())),
+        Ok((Report::Result(reason), _)) => {
+            Answer::Failed(JoinError::Encode(EncodeError::new(reason)))
+        }
+        Err(error) => Answer::Failed(JoinError::Decode(error)),
     })
 }
 
@@ -672,8 +678,8 @@ pub enum SpawnError {
     /// The program has not called [`init`](crate::init()), so a child could not find out that it is
     /// one.
     NotInitialized,
-    /// The argument could not be encoded; the reason.
-    Encode(String),
+    /// The argument cannot be encoded.
+    Encode(EncodeError),
     /// The function is in a shared library, not in the program's executable, and its address there
     /// cannot be told to another process.
     NotInExecutable,
@@ -695,7 +701,7 @@ impl fmt::Display for SpawnError {
                 "no process can be started before `multiproc::init()`: make it the first statement of `main` \
                  (in tests: `multiproc::init_tests!();` at the top of the file)",
             ),
-            Self::Encode(reason) => write!(f, "the argument cannot be encoded: {reason}"),
+            Self::Encode(error) => write!(f, "the argument cannot be encoded: {}", error.reason()),
             Self::NotInExecutable => f.write_str("the function is not in the program's executable"),
             Self::CannotStartAgain(reason) => write!(f, "this program cannot be started again: {reason}"),
             Self::Forked => write!(f, "the process cannot be started: {}", fork::EXPLANATION),
@@ -746,10 +752,10 @@ pub enum JoinError {
     /// The function did not run: the argument could not be decoded, or the process could not set
     /// itself up; the reason.
     NotRun(String),
-    /// The result could not be encoded; the reason.
-    Encode(String),
-    /// The result could not be decoded; the reason.
-    Decode(String),
+    /// The result cannot be encoded, or the system did not let the process send it.
+    Encode(EncodeError),
+    /// The result cannot be decoded: its bytes are in the error.
+    Decode(DecodeError),
     /// It ended without a result, and its exit status was taken by somebody else: this program
     /// ignores `SIGCHLD` or waits for any child.
     StatusLost,
@@ -792,8 +798,12 @@ impl fmt::Display for JoinError {
             }
             Self::Killed { signal } => write!(f, "the process was killed by signal {signal}"),
             Self::NotRun(reason) => write!(f, "the process could not run its function: {reason}"),
-            Self::Encode(reason) => write!(f, "the process's result cannot be encoded: {reason}"),
-            Self::Decode(reason) => write!(f, "the process's result cannot be decoded: {reason}"),
+            Self::Encode(error) => {
+                write!(f, "the process's result cannot be encoded: {}", error.reason())
+            }
+            Self::Decode(error) => {
+                write!(f, "the process's result cannot be decoded: {}", error.reason())
+            }
             Self::StatusLost => {
                 f.write_str("the process ended, and somebody else took its exit status")
             }

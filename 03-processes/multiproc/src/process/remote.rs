@@ -116,8 +116,9 @@ mod tests {
     fn a_function_is_found_again_by_its_distance() {
         let remote =
             Remote::new::<_, Add>(|n| n + 1).unwrap_or_else(|_| panic!("in the executable"));
-        let bytes = postcard::to_stdvec(&remote).unwrap();
-        let again: Remote<u32> = postcard::from_bytes(&bytes).unwrap();
+        let mut bytes = Vec::new();
+        crate::ipc::codec::encode_own(&remote, &mut bytes);
+        let again: Remote<u32> = crate::ipc::codec::decode(&bytes).unwrap();
         let mut n = 41;
         again.call(&mut n);
         assert_eq!(n, 42);

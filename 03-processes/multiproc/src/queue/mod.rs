@@ -79,6 +79,7 @@ use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ipc::codec;
+use crate::ipc::error::{DecodeError, EncodeError};
 use crate::ipc::transit::{Carrier, Encoding};
 use crate::shm::arena::{self, Region, RegionId};
 use crate::sys::fork;
@@ -103,7 +104,7 @@ pub enum PutError {
         max: u64,
     },
     /// The item cannot be encoded.
-    Encode(postcard::Error),
+    Encode(EncodeError),
     /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork
     /// of the one that holds the queue.
     System(io::Error),
@@ -118,7 +119,9 @@ impl fmt::Display for PutError {
             PutError::TooLarge { len, max } => {
                 write!(f, "the item takes {len} bytes, the queue at most {max}")
             }
-            PutError::Encode(_) => f.write_str("the item cannot be encoded"),
+            PutError::Encode(error) => {
+                write!(f, "the item cannot be encoded: {}", error.reason())
+            }
             PutError::System(_) => f.write_str("the queue's memory cannot be used"),
         }
     }
@@ -127,7 +130,6 @@ impl fmt::Display for PutError {
 impl Error for PutError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            PutError::Encode(error) => Some(error),
             PutError::System(error) => Some(error),
             _ => None,
         }
@@ -145,13 +147,8 @@ pub enum GetError {
     /// The queue has been closed, and all its items have been got.
     Closed,
     /// The item's bytes are not what the type is encoded to. The item is taken, or it would keep
-    /// all getters from those behind it: here are its bytes.
-    Decode {
-        /// The item as it was put.
-        bytes: Vec<u8>,
-        /// What is wrong with it.
-        source: postcard::Error,
-    },
+    /// all getters from those behind it: its bytes are in the error.
+    Decode(DecodeError),
     /// The item holds a handle (of a queue, a ring) that came too late: no process holds the thing
     /// any more.
     Gone,
@@ -166,7 +163,9 @@ impl fmt::Display for GetError {
             GetError::Empty => "the queue is empty",
             GetError::TimedOut => "timed out waiting for an item of the queue",
             GetError::Closed => "the queue is closed and empty",
-            GetError::Decode { .. } => "the item cannot be decoded",
+            GetError::Decode(error) => {
+                return write!(f, "the item cannot be decoded: {}", error.reason());
+            }
             GetError::Gone => "the item holds a handle to what no process holds any more",
             GetError::System(_) => "the queue's memory cannot be used",
         })
@@ -176,7 +175,6 @@ impl fmt::Display for GetError {
 impl Error for GetError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            GetError::Decode { source, .. } => Some(source),
             GetError::System(error) => Some(error),
             _ => None,
         }
@@ -420,18 +418,13 @@ impl<T: DeserializeOwned + 'static> Queue<T> {
         if codec::is_own_bytes::<T>() {
             let mut bytes = Vec::new();
             get(&mut bytes)?;
-            return codec::from_own_bytes(bytes)
-                .map_err(|(bytes, source)| GetError::Decode { bytes, source });
+            return codec::from_own_bytes(bytes).map_err(GetError::Decode);
         }
         codec::with_buffer(|buffer| {
             get(buffer)?;
             arena::forget_gone();
-            codec::decode(buffer).map_err(|source| {
-                if arena::was_gone() {
-                    GetError::Gone
-                } else {
-                    GetError::Decode { bytes: buffer.clone(), source }
-                }
+            codec::decode(buffer).map_err(|error| {
+                if arena::was_gone() { GetError::Gone } else { GetError::Decode(error) }
             })
         })
     }

@@ -42,13 +42,13 @@ use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use crate::ipc::{packet, transit};
+use crate::ipc::transit;
 use crate::shm::mapping::{Mapping, shared_struct};
 use crate::shm::robust::RobustMutex;
 use crate::sys::failpoint::failpoint;
 use crate::sys::fork;
-use crate::sys::limits;
 use crate::sys::sync::lock;
+use crate::sys::{limits, reason};
 use layout::Extent;
 use tokens::Token;
 
@@ -561,7 +561,7 @@ thread_local! {
 /// The numbers of a region, while a handle is encoded.
 pub(crate) fn export<E: serde::ser::Error>(region: &Region) -> Result<RegionId, E> {
     region.export().map_err(|error| {
-        packet::complain(error.to_string());
+        reason::leave(error.to_string());
         E::custom(error)
     })
 }
@@ -569,7 +569,7 @@ pub(crate) fn export<E: serde::ser::Error>(region: &Region) -> Result<RegionId, 
 /// Opens a region while a handle is decoded.
 pub(crate) fn import<E: serde::de::Error>(id: RegionId) -> Result<Region, E> {
     let failed = |reason: String| {
-        packet::complain(reason.clone());
+        reason::leave(reason.clone());
         E::custom(reason)
     };
     let region = Region::open(id).map_err(|error| failed(error.to_string()))?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::{helper, is_gone, wait_until};
 use multiproc::pipe::{self, RecvError, SendError};
 use multiproc::queue::{GetError, PutError, Queue};
-use multiproc::ring::{self, Doorbell, RingError};
+use multiproc::ring::{self, EventCount, RingError};
 use multiproc::{
     Builder, Descriptor, JoinError, Pool, SpawnError, TaskError, active_children, current, spawn,
 };
@@ -87,7 +87,7 @@ fn every_call_in_a_fork_is_an_error_and_touches_nothing() {
     dropped_there.put(&vec![7; 100_000]).unwrap();
     let (mut sender, mut receiver) = ring::create(4096).unwrap();
     sender.try_send(b"in the ring").unwrap();
-    let bell = Doorbell::new().unwrap();
+    let events = EventCount::new().unwrap();
     let (here, there) = pipe::duplex::<u32, u32>().unwrap();
     here.send(&5).unwrap();
     let child = spawn(sleep_for_ever, ()).unwrap();
@@ -131,8 +131,8 @@ fn every_call_in_a_fork_is_an_error_and_touches_nothing() {
         assert_eq!(receiver.try_recv(), Err(RingError::Forked));
         sender.close();
         receiver.closer().close();
-        bell.ring();
-        bell.wait(bell.ticket(), None);
+        events.notify_all();
+        events.wait(events.prepare(), None);
         assert!(ring::create(4096).is_err_and(|error| is_about_forks(&error)));
 
         assert!(matches!(here.send(&6), Err(SendError::Io(error)) if is_about_forks(&error)));

@@ -107,12 +107,12 @@ fn a_handle_arrives_by_every_way() {
     assert_eq!(content(&queue), Ok(7), "a ring's message");
 
     // The ends of rings are handles as well, of up to three pieces of memory.
-    let bell = ring::Doorbell::new().unwrap();
-    let (mut sender, receiver) = ring::create_with(4096, Some(&bell), Some(&bell)).unwrap();
+    let events = ring::EventCount::new().unwrap();
+    let (mut sender, receiver) = ring::create_with(4096, Some(&events), Some(&events)).unwrap();
     let (ends, arrived) = pipe::simplex().unwrap();
     sender.send(b"8", None).unwrap();
     ends.send(&receiver).unwrap();
-    drop((sender, receiver, bell));
+    drop((sender, receiver, events));
     sweep();
     assert_eq!(arrived.recv().unwrap().recv(None), Ok(&b"8"[..]), "a ring's end");
 }

@@ -1,4 +1,5 @@
-//! Processes killed while they ring a bell, at each single instruction of it, and while they make rings and give them up.
+//! Processes killed while they notify an event count, at each single instruction of it, and while
+//! they make rings and give them up.
 
 mod common;
 
@@ -10,14 +11,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Stat, wait_until};
-use multiproc::ring::{self, Doorbell, Receiver, RingError, Sender};
+use multiproc::ring::{self, EventCount, Receiver, RingError, Sender};
 use nix::errno::Errno;
 use nix::sys::{ptrace, wait};
 use nix::unistd::Pid;
 
 tests! {
     [
-        a_ringer_killed_at_any_instruction_takes_no_ring_along,
+        a_notifier_killed_at_any_instruction_loses_no_notification,
         one_killed_while_it_makes_rings_and_drops_them_stops_nobody_and_leaves_nothing,
     ]
     helpers []
@@ -26,11 +27,12 @@ tests! {
 /// Longer than anyone sleeps whom somebody wakes.
 const LONG: Duration = Duration::from_secs(30);
 
-/// Somebody sleeps, and one process after the other rings for it: the n-th one is killed after n instructions, until one comes to the end of its
-/// ring. Whatever it was at, the next ring wakes the sleeper: as the one does that tells a pool of a worker's death.
-fn a_ringer_killed_at_any_instruction_takes_no_ring_along() {
+/// Somebody sleeps, and one process after the other notifies it: the n-th one is killed after n
+/// instructions, until one comes to the end of its notification. Wherever it was killed, the next
+/// notification wakes the sleeper: as the one does that tells a pool of a worker's death.
+fn a_notifier_killed_at_any_instruction_loses_no_notification() {
     for instructions in 0.. {
-        match ring_and_be_killed_after(instructions) {
+        match notify_and_be_killed_after(instructions) {
             Ok(false) => {}
             Ok(true) => return assert!(instructions > 20, "only {instructions} instructions"),
             Err(Errno::EPERM) => return println!("skipped: no process may be traced here"),
@@ -39,22 +41,22 @@ fn a_ringer_killed_at_any_instruction_takes_no_ring_along() {
     }
 }
 
-/// Whether the ring was over by then.
-fn ring_and_be_killed_after(instructions: u32) -> nix::Result<bool> {
-    let bell = Doorbell::new().unwrap();
+/// Whether the notification was over by then.
+fn notify_and_be_killed_after(instructions: u32) -> nix::Result<bool> {
+    let events = EventCount::new().unwrap();
     let (mut go, gate) = ring::create(4096).unwrap();
     let (tell, mut told) = ring::create(4096).unwrap();
-    let child = multiproc::spawn(ringer, (gate, bell.clone(), tell)).unwrap();
+    let child = multiproc::spawn(notifier, (gate, events.clone(), tell)).unwrap();
     told.recv(None).unwrap();
     thread::scope(|scope| {
         let (id, known) = mpsc::channel();
         let sleeper = scope.spawn({
-            let bell = bell.clone();
+            let events = events.clone();
             move || {
-                let ticket = bell.ticket();
+                let key = events.prepare();
                 id.send(rustix::thread::gettid()).unwrap();
                 let start = Instant::now();
-                bell.wait(ticket, Some(start + LONG));
+                events.wait(key, Some(start + LONG));
                 start.elapsed() < LONG
             }
         });
@@ -75,7 +77,7 @@ fn ring_and_be_killed_after(instructions: u32) -> nix::Result<bool> {
         let is_over = step();
         child.kill().unwrap();
         let _ = child.join();
-        bell.ring();
+        events.notify_all();
         assert!(
             sleeper.join().unwrap(),
             "killed after {instructions}, and nobody woke the sleeper"
@@ -84,20 +86,22 @@ fn ring_and_be_killed_after(instructions: u32) -> nix::Result<bool> {
     })
 }
 
-fn ringer((mut gate, bell, mut tell): (Receiver, Doorbell, Sender)) {
-    // Sleeps once: then what a ring calls has been found, which takes the linker a thousand instructions.
+fn notifier((mut gate, events, mut tell): (Receiver, EventCount, Sender)) {
+    // Sleeps once: then what a notification calls has been found, which takes the linker a thousand
+    // instructions.
     let soon = Instant::now() + Duration::from_millis(1);
     assert_eq!(gate.recv(Some(soon)), Err(RingError::TimedOut));
     tell.try_send(b"at the gate").unwrap();
     while !gate.has_bytes() {
         std::hint::spin_loop();
     }
-    bell.ring();
+    events.notify_all();
     tell.close();
 }
 
-/// Two processes make rings and drop them, and are killed at any moment. Meanwhile this one makes some too, and finds them empty; and what the
-/// dead held is used again, so that the shared memory does not grow with each.
+/// Two processes make rings and drop them, and are killed at any moment. Meanwhile this one makes
+/// some too, and finds them empty; and what the dead held is used again, so that the shared memory
+/// does not grow with each.
 fn one_killed_while_it_makes_rings_and_drops_them_stops_nobody_and_leaves_nothing() {
     let mut after_some = (0, 0);
     for kill in 0..300 {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use multiproc::pipe::{self, RecvError, SendError};
 use multiproc::queue::{GetError, PutError, Queue};
-use multiproc::ring::{self, Doorbell, RingError};
+use multiproc::ring::{self, EventCount, RingError};
 use multiproc::{JoinError, Pool, spawn};
 use multiproc_manager::{Client, Manager, ManagerError};
 
@@ -136,13 +136,13 @@ fn a_wait_that_has_something_to_return_takes_any_duration() {
         assert_eq!(tasks.get_timeout(time).unwrap().acknowledge().unwrap(), 7, "{time:?}");
     }
     let (mut sender, mut receiver) = ring::create(4096).unwrap();
-    let bell = Doorbell::new().unwrap();
+    let events = EventCount::new().unwrap();
     for deadline in deadlines() {
         sender.send(b"x", deadline).unwrap();
         assert_eq!(receiver.recv(deadline).unwrap(), b"x", "{deadline:?}");
-        let ticket = bell.ticket();
-        bell.ring();
-        bell.wait(ticket, deadline);
+        let key = events.prepare();
+        events.notify_all();
+        events.wait(key, deadline);
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod codec;
 pub(crate) mod descriptor;
 pub mod encoding;
 pub(crate) mod error;
+pub(crate) mod handle;
 pub(crate) mod packet;
 pub mod pipe;
 pub(crate) mod transit;

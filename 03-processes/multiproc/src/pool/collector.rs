@@ -1,7 +1,7 @@
 //! The pool's own thread: it reads the results, handles exits of workers, and keeps their number
 //! up.
 //!
-//! It sleeps on one bell. While tasks are under way it also wakes up at *ticks*: to read results
+//! It sleeps on one event count. While tasks are under way it also wakes up at *ticks*: to read results
 //! that are still in a worker's log, and to see whether a task waits although a worker has nothing
 //! to do.
 //!
@@ -110,7 +110,7 @@ impl<'a> Collector<'a> {
     }
 
     fn collect(&mut self) {
-        let bell = &self.dispatch.bell;
+        let events = &self.dispatch.events;
         loop {
             let look = self.look();
             if look.found >= BURST {
@@ -119,13 +119,13 @@ impl<'a> Collector<'a> {
             if look.found > 0 {
                 continue;
             }
-            let ticket = bell.ticket();
+            let key = events.prepare();
             let look = self.look();
             if look.is_over {
                 return;
             }
             if look.found == 0 {
-                bell.wait(ticket, [self.tick_at, look.retry_at].into_iter().flatten().min());
+                events.wait(key, [self.tick_at, look.retry_at].into_iter().flatten().min());
             }
         }
     }

@@ -12,7 +12,7 @@ use std::thread;
 use crate::process::reaper::End;
 use crate::process::remote::Remote;
 use crate::process::{Builder, SpawnError};
-use crate::shm::ring::{self, Doorbell};
+use crate::shm::ring::{self, EventCount};
 use crate::sys::fork;
 use crate::sys::signals;
 use crate::sys::sync::lock;
@@ -47,7 +47,7 @@ pub(super) struct Dispatch {
     room: Condvar,
     /// Wakes the collector. The workers ring it when they have written, and the reaper when one of
     /// them has ended.
-    pub(super) bell: Doorbell,
+    pub(super) events: EventCount,
     pub(super) ended: Arc<Mutex<Vec<(u64, End)>>>,
 }
 
@@ -58,7 +58,7 @@ impl Dispatch {
             plan,
             state: Mutex::new(State::new()),
             room: Condvar::new(),
-            bell: Doorbell::new()?,
+            events: EventCount::new()?,
             ended: Arc::default(),
         });
         let started = dispatch.start_all();
@@ -124,7 +124,7 @@ impl Dispatch {
             state.is_watched = true;
             state.reads_logs |= is_gathered;
             drop(state);
-            self.bell.ring();
+            self.events.notify_all();
         }
         Ok(())
     }
@@ -148,7 +148,7 @@ impl Dispatch {
         }
         drop(state);
         self.room.notify_all();
-        self.bell.ring();
+        self.events.notify_all();
     }
 
     /// Nothing more is run.
@@ -170,7 +170,7 @@ impl Dispatch {
         let error = state.refusal().unwrap_or(TaskError::Terminated);
         drop(state);
         self.room.notify_all();
-        self.bell.ring();
+        self.events.notify_all();
         waiting.into_iter().for_each(|tasks| tasks.fail(&error));
     }
 
@@ -178,8 +178,8 @@ impl Dispatch {
     pub(super) fn start_worker(&self, state: &mut State) -> Result<Source, SpawnError> {
         let id = state.next_id;
         state.next_id += 1;
-        let (tasks, their_tasks) = ring::create_with(TASKS_RING, None, Some(&self.bell))?;
-        let (their_results, results) = ring::create_with(RESULTS_RING, Some(&self.bell), None)?;
+        let (tasks, their_tasks) = ring::create_with(TASKS_RING, None, Some(&self.events))?;
+        let (their_results, results) = ring::create_with(RESULTS_RING, Some(&self.events), None)?;
         let claims = Arc::new(Claims::new()?);
         let begin = Begin {
             tasks: their_tasks,
@@ -188,10 +188,10 @@ impl Dispatch {
             initializer: self.plan.initializer.clone(),
             ignore_interrupts: self.plan.ignore_interrupts,
         };
-        let (ended, bell) = (Arc::clone(&self.ended), self.bell.clone());
+        let (ended, events) = (Arc::clone(&self.ended), self.events.clone());
         let on_end = move |end| {
             lock(&ended).push((id, end));
-            bell.ring();
+            events.notify_all();
         };
         let child = Builder::new(work)
             .name(format!("PoolWorker-{id}"))

@@ -43,8 +43,8 @@
 //!     process ends first and nobody else holds the queue, decoding fails: [`get`](Queue::get)
 //!     returns [`GetError::Gone`]. An item that is dropped with its queue keeps what is in it until
 //!     the process that put it ends.
-//!   - in a message of a [pipe](crate::ipc::pipe), an argument or a result of a process, until that is
-//!     decoded or dropped, even if its sender has ended.
+//!   - in a message of a [pipe](crate::ipc::pipe), an argument or a result of a process, until that
+//!     is decoded or dropped, even if its sender has ended.
 //!   - in a task's argument, until the task has ended, and in its result, until that is fetched or
 //!     dropped. (A worker that is killed may take along the queue in a result that the pool has not
 //!     received.)
@@ -80,8 +80,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ipc::codec;
 use crate::ipc::error::{DecodeError, EncodeError};
+use crate::ipc::handle;
 use crate::ipc::transit::{Carrier, Encoding};
-use crate::shm::arena::{self, Region, RegionId};
+use crate::shm::arena::{Region, RegionId};
 use crate::sys::fork;
 use crate::sys::hash::fnv1a;
 use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
@@ -422,9 +423,9 @@ impl<T: DeserializeOwned + 'static> Queue<T> {
         }
         codec::with_buffer(|buffer| {
             get(buffer)?;
-            arena::forget_gone();
+            handle::forget_gone();
             codec::decode(buffer).map_err(|error| {
-                if arena::was_gone() { GetError::Gone } else { GetError::Decode(error) }
+                if handle::was_gone() { GetError::Gone } else { GetError::Decode(error) }
             })
         })
     }
@@ -461,7 +462,7 @@ fn fingerprint<T>() -> u64 {
 
 impl<T> Serialize for Queue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let region = arena::export(self.inner.region())?;
+        let region = handle::export(self.inner.region())?;
         Wire { region, items: fingerprint::<T>() }.serialize(serializer)
     }
 }
@@ -473,7 +474,7 @@ impl<'de, T> Deserialize<'de> for Queue<T> {
         if wire.items != fingerprint::<T>() {
             return Err(de::Error::custom("a queue of items of another type"));
         }
-        let region: Region = arena::import(wire.region)?;
+        let region: Region = handle::import(wire.region)?;
         let inner = ByteQueue::at(region).map_err(de::Error::custom)?;
         Ok(Queue { inner: Arc::new(inner), items: PhantomData })
     }

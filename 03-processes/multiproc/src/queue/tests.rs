@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::*;
+use crate::shm::arena;
 use crate::shm::mapping::Mapping;
 use crate::sys::failpoint::{arm, on_failpoint, record, recorded};
 
@@ -121,7 +122,7 @@ impl Orders {
 
     fn start(mut self) -> Child {
         let ledger = Ledger::new();
-        self.ledger = ledger.region.export().unwrap();
+        self.ledger = handle::export::<postcard::Error>(&ledger.region).unwrap();
         let orders: String = postcard::to_allocvec(&self)
             .unwrap()
             .iter()

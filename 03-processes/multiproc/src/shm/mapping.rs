@@ -2,28 +2,29 @@
 //!
 //! # Invariants of the `unsafe` code
 //!
-//! - A [`Mapping`] owns `len` bytes at `ptr`, mapped readable and writable from construction to drop. References into
-//!   it borrow the `Mapping`, so none outlives the memory.
-//! - Other processes write this memory at any time. So it is only ever reached through types that are sound whatever
-//!   the bits are and whoever changes them ([`Shared`]: atomics, and structures of them), and by copies that are made of
-//!   atomic words or by one machine instruction that the compiler does not look into. No `&[u8]` into it exists, ever.
+//! - A [`Mapping`] owns `len` bytes at `ptr`, mapped readable and writable from construction to
+//!   drop. References into it borrow the `Mapping`, so none outlives the memory.
+//! - Other processes write this memory at any time. So it is only ever reached through types that
+//!   are sound whatever the bits are and whoever changes them ([`Shared`]: atomics, and structures
+//!   of them), and by copies that are made of atomic words or by one machine instruction that the
+//!   compiler does not look into. No `&[u8]` into it exists, ever.
 //! - Every access is checked against `len` and the alignment first.
 #![allow(unsafe_code)]
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{self, AtomicU64, Ordering};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::shm::atomic::{self, AtomicU64, Ordering};
 
 /// Types that may lie in memory other processes write.
 ///
 /// # Safety
 ///
-/// Every bit pattern is a valid value, zeros too; all access through `&Self` is atomic or made safe by the type itself;
-/// the layout is `repr(C)` or `repr(transparent)`, and it holds no address.
+/// Every bit pattern is a valid value, zeros too; all access through `&Self` is atomic or made safe
+/// by the type itself; the layout is `repr(C)` or `repr(transparent)`, and it holds no address.
 pub(crate) unsafe trait Shared: Sync {}
 
 macro_rules! atomics_are_shared {
@@ -34,8 +35,6 @@ macro_rules! atomics_are_shared {
 }
 atomics_are_shared!(AtomicU8 AtomicU16 AtomicU32 AtomicU64 AtomicUsize);
 atomics_are_shared!(AtomicI8 AtomicI16 AtomicI32 AtomicI64 AtomicIsize);
-// SAFETY: one atomic integer, transparent.
-unsafe impl Shared for crate::shm::futex::Bell {}
 
 /// Declares a `repr(C)` structure whose fields are all [`Shared`], and that it is itself.
 macro_rules! shared_struct {
@@ -52,7 +51,8 @@ macro_rules! shared_struct {
 }
 pub(crate) use shared_struct;
 
-/// A value on cache lines of its own (two: processors fetch lines in pairs), so that writers of neighbors do not slow it down.
+/// A value on cache lines of its own (two: processors fetch lines in pairs), so that writers of
+/// neighbors do not slow it down.
 #[repr(C, align(128))]
 pub(crate) struct Line<T>(pub(crate) T);
 
@@ -75,7 +75,8 @@ pub(crate) struct Mapping {
     len: usize,
 }
 
-// SAFETY: the memory belongs to the `Mapping`, not to a thread, and all access is as described above.
+// SAFETY: the memory belongs to the `Mapping`, not to a thread, and all access is as described
+// above.
 unsafe impl Send for Mapping {}
 // SAFETY: as above: access through `&Mapping` is atomic.
 unsafe impl Sync for Mapping {}
@@ -83,20 +84,19 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps `len` bytes of `file` from `offset` (a multiple of the page size).
     pub(crate) fn new(file: BorrowedFd<'_>, offset: u64, len: usize) -> io::Result<Mapping> {
-        let length = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
-        let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         // SAFETY: the kernel chooses a free place, so nothing that exists is replaced.
         let ptr = unsafe {
             mmap(
-                None,
-                length,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_SHARED,
+                std::ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
                 file,
                 offset,
             )?
         };
-        Ok(Mapping { ptr: ptr.cast(), len })
+        let ptr = NonNull::new(ptr.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Mapping { ptr, len })
     }
 
     /// The address of `len` bytes at `offset`.
@@ -122,8 +122,8 @@ impl Mapping {
     #[inline]
     pub(crate) fn get<T: Shared>(&self, offset: usize) -> &T {
         let ptr = self.at(offset, size_of::<T>(), align_of::<T>()).cast::<T>();
-        // SAFETY: inside the mapping and aligned (the mapping itself starts on a page); `T: Shared` makes any bits and any
-        // change by others fine; the borrow keeps the mapping.
+        // SAFETY: inside the mapping and aligned (the mapping itself starts on a page); `T: Shared`
+        // makes any bits and any change by others fine; the borrow keeps the mapping.
         unsafe { ptr.as_ref() }
     }
 
@@ -152,7 +152,8 @@ impl Mapping {
         let to = self.at(offset, bytes.len().next_multiple_of(8), 8);
         let (words, rest) = bytes.split_at(bytes.len() & !7);
         if words.len() >= MOVE_FROM {
-            // SAFETY: `words` is readable, `to` has room for them inside the mapping, and nothing private lies there.
+            // SAFETY: `words` is readable, `to` has room for them inside the mapping, and nothing
+            // private lies there.
             unsafe { move_bytes(words.as_ptr(), to.as_ptr(), words.len()) };
         } else {
             for (index, word) in words.chunks_exact(8).enumerate() {
@@ -162,7 +163,8 @@ impl Mapping {
         }
         if !rest.is_empty() {
             let last = match bytes.last_chunk() {
-                // The last eight bytes as one word, less those that are written: quicker than to gather a few.
+                // The last eight bytes as one word, less those that are written: quicker than to
+                // gather a few.
                 Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
                 None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
             };
@@ -170,15 +172,15 @@ impl Mapping {
         }
     }
 
-    /// Says that the cache lines which begin in `offsets` will be written soon, so that the processor fetches them for writing meanwhile.
-    /// Changes nothing; what is outside is ignored.
+    /// Says that the cache lines which begin in `offsets` will be written soon, so that the
+    /// processor fetches them for writing meanwhile. Changes nothing; what is outside is ignored.
     #[inline]
     pub(crate) fn will_write(&self, offsets: std::ops::Range<usize>) {
         let mut line = offsets.start.next_multiple_of(64);
         while line < offsets.end.min(self.len) {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: inside the mapping. The instruction is a hint: it changes no memory, cannot fault, and does nothing
-            // on a processor that does not know it.
+            // SAFETY: inside the mapping. The instruction is a hint: it changes no memory, cannot
+            // fault, and does nothing on a processor that does not know it.
             unsafe {
                 std::arch::asm!(
                     "prefetchw [{}]",
@@ -202,7 +204,8 @@ impl Mapping {
         to.reserve(padded);
         let room = to.spare_capacity_mut();
         if padded >= MOVE_FROM {
-            // SAFETY: `padded` bytes are readable inside the mapping, and `reserve` made room for them.
+            // SAFETY: `padded` bytes are readable inside the mapping, and `reserve` made room for
+            // them.
             unsafe { move_bytes(from.as_ptr(), room.as_mut_ptr().cast(), padded) };
         } else {
             for (index, place) in room[..padded].as_chunks_mut::<8>().0.iter_mut().enumerate() {
@@ -217,7 +220,8 @@ impl Mapping {
     /// The `index`th word after `place`, which [`Mapping::at`] gave for a region that holds it.
     #[inline]
     fn word(&self, place: NonNull<u8>, index: usize) -> &AtomicU64 {
-        // SAFETY: inside the mapping and aligned to 8, as `place` is and as only the two callers above ask for it.
+        // SAFETY: inside the mapping and aligned to 8, as `place` is and as only the two callers
+        // above ask for it.
         unsafe { place.cast::<AtomicU64>().add(index).as_ref() }
     }
 }
@@ -230,8 +234,9 @@ fn outside(offset: usize, len: usize, mapped: usize) -> ! {
 /// From how many bytes on [`move_bytes`] is faster than a loop over words.
 const MOVE_FROM: usize = if cfg!(target_arch = "x86_64") { 128 } else { usize::MAX };
 
-/// Copies `len` bytes by one instruction. To the compiler it is opaque, to the memory it is a copy byte by byte: a process
-/// that writes the same bytes meanwhile makes them unspecified and nothing worse.
+/// Copies `len` bytes by one instruction. To the compiler it is opaque, to the memory it is a copy
+/// byte by byte: a process that writes the same bytes meanwhile makes them unspecified and nothing
+/// worse.
 ///
 /// # Safety
 ///
@@ -254,7 +259,7 @@ unsafe fn move_bytes(from: *const u8, to: *mut u8, len: usize) {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: `ptr` and `len` are what `mmap` gave, and no reference into it is left.
-        let unmapped = unsafe { munmap(self.ptr.cast(), self.len) };
+        let unmapped = unsafe { munmap(self.ptr.as_ptr().cast(), self.len) };
         debug_assert!(unmapped.is_ok());
     }
 }

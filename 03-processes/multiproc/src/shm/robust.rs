@@ -34,10 +34,9 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::libc;
-
 use crate::shm::futex;
 use crate::shm::mapping::Shared;
+use crate::shm::spin;
 
 /// The first and the longest sleep for the lock, each twice as long as the one before it: so late
 /// is a waiter after the death that nobody tells of.
@@ -108,9 +107,7 @@ impl RobustMutex {
 
     #[cold]
     fn lock_late(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
-        futex::spin_until(futex::spins() / 8, futex::SOON, || {
-            self.held.load(Ordering::Relaxed) == 0
-        });
+        spin::spin_until(spin::spins() / 8, spin::SOON, || self.held.load(Ordering::Relaxed) == 0);
         let [mut nap, longest] = NAPS;
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

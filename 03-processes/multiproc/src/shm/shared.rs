@@ -42,8 +42,9 @@ use std::sync::atomic;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::arena::{self, Region, RegionId};
+use super::arena::{Region, RegionId};
 use super::mapping::{Mapping, Shared};
+use crate::ipc::handle;
 
 /// The atomic integers of the standard library.
 #[expect(private_bounds, reason = "sealed: the memory holds whatever other processes write")]
@@ -134,7 +135,7 @@ impl<T: Atomic> fmt::Debug for Array<T> {
 
 impl<T> Serialize for Array<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (arena::export(&self.inner.region)?, self.inner.len, size_of::<T>()).serialize(serializer)
+        (handle::export(&self.inner.region)?, self.inner.len, size_of::<T>()).serialize(serializer)
     }
 }
 
@@ -144,7 +145,7 @@ impl<'de, T: Atomic> Deserialize<'de> for Array<T> {
         if size != size_of::<T>() {
             return Err(de::Error::custom("the array has elements of another size"));
         }
-        Self::map(arena::import(id)?, len).map_err(de::Error::custom)
+        Self::map(handle::import(id)?, len).map_err(de::Error::custom)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The system below everything: what a process has of its own, and nothing that is shared.
 
 pub(crate) mod failpoint;
+pub(crate) mod file_lock;
 pub mod fork;
+pub(crate) mod futex;
 pub(crate) mod hash;
 pub(crate) mod limits;
 pub mod observer;

@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicU64;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::shm::arena::{self, Region, RegionId};
+use crate::ipc::handle;
+use crate::shm::arena::{Region, RegionId};
 use crate::shm::mapping::{Mapping, shared_struct};
 
 /// The sequence numbers of the batches that a worker is assigned at a time differ by less than
@@ -73,13 +74,13 @@ impl Claims {
 
 impl Serialize for Claims {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        arena::export(&self.region)?.serialize(serializer)
+        handle::export(&self.region)?.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Claims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let region = arena::import(RegionId::deserialize(deserializer)?)?;
+        let region = handle::import(RegionId::deserialize(deserializer)?)?;
         Self::map(region).map_err(de::Error::custom)
     }
 }

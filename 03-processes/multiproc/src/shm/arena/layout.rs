@@ -1,4 +1,5 @@
-//! Where in the file a region lies: in a window of its slot's own.
+//! Where in the file everything lies: the directory first, then each region in a window of its
+//! slot's own.
 //!
 //! A slot has one region at a time, so a place that follows from the slot's number is always free
 //! for it. Nothing has to be allocated or freed, no sequence of sizes uses the offsets up, and a
@@ -10,8 +11,22 @@
 //! of any page size.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 
-use super::SLOTS;
+/// How many regions there can be.
+pub(super) const SLOTS: u64 = 1 << 16;
+/// Where the slots begin, behind the directory's header.
+pub(super) const SLOTS_AT: usize = 4096;
+/// Where the tokens begin.
+pub(super) const TOKENS_AT: usize = 4 << 20;
+/// Tokens in a block: 4 KiB.
+pub(super) const BLOCK: usize = 512;
+/// How many blocks of tokens there can be.
+pub(super) const BLOCKS: u64 = 4096;
+/// The length of the directory: the header, the slots and the tokens. All of it is mapped; the file
+/// is as long as what is used.
+pub(super) const DIRECTORY: u64 =
+    TOKENS_AT as u64 + BLOCKS * BLOCK as u64 * size_of::<AtomicU64>() as u64;
 
 /// The sizes of windows.
 const SIZES: [u64; 3] = [4 << 20, 64 << 30, 16 << 40];
@@ -19,7 +34,7 @@ const SIZES: [u64; 3] = [4 << 20, 64 << 30, 16 << 40];
 const STARTS: [u64; 3] = [32 << 20, 1 << 40, 1 << 53];
 
 const _: () = {
-    assert!(super::DIRECTORY <= STARTS[0]);
+    assert!(DIRECTORY <= STARTS[0]);
     assert!(STARTS[0] + SLOTS * SIZES[0] <= STARTS[1]);
     assert!(STARTS[1] + SLOTS * SIZES[1] <= STARTS[2]);
     assert!(STARTS[2] + SLOTS * SIZES[2] <= i64::MAX as u64);
@@ -58,8 +73,8 @@ impl Extent {
         }
     }
 
-    /// A region of `len` bytes in two pieces, so that nothing may be mapped across the first 4 MiB's
-    /// end.
+    /// A region of `len` bytes in two pieces, so that nothing may be mapped across the first 4
+    /// MiB's end.
     pub(super) fn split(len: u64) -> io::Result<Extent> {
         let whole = Extent::whole(len)?;
         assert!(SIZES[0] < len && len <= SIZES[1], "as large as a queue");
@@ -119,7 +134,7 @@ mod tests {
         for slot in [0, 1, 2, 17, last - 1, last] {
             for extent in &extents {
                 for (at, len) in extent.pieces(slot) {
-                    assert!(at >= super::super::DIRECTORY && at + len <= i64::MAX as u64);
+                    assert!(at >= DIRECTORY && at + len <= i64::MAX as u64);
                     pieces.push((at, at + len, slot));
                 }
             }

@@ -11,22 +11,18 @@
 //! does for a slot, and issues tokens from its own blocks only. The kernel drops the lock when the
 //! process ends, however it ends: the tokens it issued then count no longer, and the block is
 //! another's to take. So there is nothing to repair after a kill at any instruction, and a token
-//! that nobody will ever tick off (its message was dropped, or its receiver killed) keeps its region
-//! until the process that issued it ends, and no longer.
+//! that nobody will ever tick off (its message was dropped, or its receiver killed) keeps its
+//! region until the process that issued it ends, and no longer.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nix::libc;
 use serde::{Deserialize, Serialize};
 
-use super::{Arena, Local, SLOTS};
+use super::directory::{Arena, Local, OwnTokens};
+use super::layout::{BLOCK, BLOCKS, SLOTS, TOKENS_AT};
 use crate::sys::failpoint::failpoint;
-
-/// The words of a block: 4 KiB.
-const BLOCK: usize = 512;
-pub(super) const BLOCKS: u64 = 4096;
-pub(super) const TABLE_LEN: u64 = BLOCKS * BLOCK as u64 * size_of::<AtomicU64>() as u64;
+use crate::sys::file_lock::Kind;
 
 /// In a word: the token is outstanding. Above it the slot's number, above that the serial number.
 const OUTSTANDING: u64 = 1;
@@ -47,15 +43,7 @@ pub(super) struct Token {
     value: u64,
 }
 
-/// The blocks a process has taken.
-#[derive(Default)]
-pub(super) struct Own {
-    blocks: Vec<u32>,
-    /// Words in them that were seen not to be outstanding.
-    free: Vec<u32>,
-}
-
-impl Own {
+impl OwnTokens {
     /// Looks for words that have been ticked off.
     fn refill(&mut self, arena: &Arena) {
         self.free.clear();
@@ -114,7 +102,7 @@ impl Arena {
     }
 
     /// Takes a block that nobody has.
-    fn take_block(&self, own: &mut Own) -> io::Result<()> {
+    fn take_block(&self, own: &mut OwnTokens) -> io::Result<()> {
         let header = self.header();
         let _lock = header.lock.lock();
         for block in 0..BLOCKS as u32 {
@@ -123,9 +111,7 @@ impl Arena {
                 header.blocks.store(u64::from(block) + 1, Ordering::Release);
                 failpoint("token: block counted");
             }
-            if own.blocks.contains(&block)
-                || !self.lock_byte(lock_of(block), libc::F_WRLCK, false)?
-            {
+            if own.blocks.contains(&block) || !self.lock_byte(lock_of(block), Kind::Write, false)? {
                 continue;
             }
             // The tokens of the one who had it count no longer. A late decoding may tick one off at
@@ -183,7 +169,7 @@ impl Arena {
 }
 
 fn block_at(block: u32) -> usize {
-    super::TOKENS_AT + block as usize * size_of::<[AtomicU64; BLOCK]>()
+    TOKENS_AT + block as usize * size_of::<[AtomicU64; BLOCK]>()
 }
 
 /// The byte whose lock a block's owner has: behind those of the slots.

@@ -1,0 +1,44 @@
+//! How a handle to shared memory is encoded and decoded: as the numbers of its region.
+
+use std::cell::Cell;
+
+use crate::ipc::transit;
+use crate::shm::arena::{Region, RegionId};
+use crate::sys::{fork, reason};
+
+thread_local! {
+    static GONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The numbers of a region, while a handle is encoded.
+pub(crate) fn export<E: serde::ser::Error>(region: &Region) -> Result<RegionId, E> {
+    fork::check().and_then(|()| transit::export(region)).map_err(|error| {
+        reason::leave(error.to_string());
+        E::custom(error)
+    })
+}
+
+/// Opens a region while a handle is decoded.
+pub(crate) fn import<E: serde::de::Error>(id: RegionId) -> Result<Region, E> {
+    let failed = |reason: String| {
+        reason::leave(reason.clone());
+        E::custom(reason)
+    };
+    let region = Region::open(id).map_err(|error| failed(error.to_string()))?;
+    region.ok_or_else(|| {
+        GONE.set(true);
+        failed("it holds a handle to what no process holds any more".to_owned())
+    })
+}
+
+/// Forgets, on this thread, that a handle was gone.
+#[inline]
+pub(crate) fn forget_gone() {
+    GONE.set(false);
+}
+
+/// Whether, on this thread, a handle decoded since [`forget_gone`] was gone. The encoding's own
+/// error cannot say so.
+pub(crate) fn was_gone() -> bool {
+    GONE.get()
+}

@@ -3,21 +3,22 @@
 //! ends, and that it leaves nothing behind.
 
 use checks::{Case, header::Header, output, run};
-use libtest_mimic::{Arguments, Failed, Trial};
-use std::{collections::HashSet, fs, process::Command};
+use harness::{Failed, Trial};
+use std::{
+    collections::HashSet,
+    fs,
+    process::{Command, ExitCode},
+};
 
-fn main() {
-    let mut arguments = Arguments::from_args();
-    // Cases sleep most of their time, so many run at once. Not too many: some keep both cores busy.
-    arguments.test_threads.get_or_insert(6);
+fn main() -> ExitCode {
     let cases = checks::cases().expect("the chapters can be read");
     let mut names = HashSet::new();
     for case in &cases {
         assert!(names.insert(&case.name), "two cases are called {}", case.name);
     }
-    assert!(!cases.is_empty(), "no case was found");
-    let trials = cases.into_iter().map(|case| Trial::test(case.name.clone(), || check(case)));
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let trials = cases.into_iter().map(|case| Trial::new(case.name.clone(), || check(case)));
+    // Cases sleep most of their time, so many run at once. Not too many: some keep both cores busy.
+    harness::run_at_once(6, trials.collect())
 }
 
 fn check(case: Case) -> Result<(), Failed> {

@@ -4,17 +4,20 @@
 //! extern: NAME`, and `//@ error in the library: E0080` where that is what the error points at.
 
 use checks::run;
-use libtest_mimic::{Arguments, Failed, Trial};
-use std::{fs, path::Path, process::Command};
+use harness::{Failed, Trial};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+};
 use util::compiler::{self, Refusal};
 
-fn main() {
-    let arguments = Arguments::from_args();
+fn main() -> ExitCode {
     let mut trials = Vec::new();
     for chapter in checks::chapters().expect("the chapters can be read") {
         for file in checks::entries(&chapter.join("compile_fail")).expect("they can be read") {
             let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            trials.push(Trial::test(name, move || check(&file)));
+            trials.push(Trial::new(name, move || check(&file)));
         }
     }
     assert!(!trials.is_empty(), "no file was found");
@@ -25,9 +28,9 @@ fn main() {
         ("28_10_1_race", "E0499"),
     ] {
         let name = format!("{case} with a broken compiler");
-        trials.push(Trial::test(name, move || broken_compilers(case, code)));
+        trials.push(Trial::new(name, move || broken_compilers(case, code)));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    harness::run_at_once(2, trials)
 }
 
 fn check(file: &Path) -> Result<(), Failed> {

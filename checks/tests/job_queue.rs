@@ -3,7 +3,7 @@
 //! put to the test over both.
 
 use checks::run;
-use libtest_mimic::{Arguments, Failed, Trial};
+use harness::{Failed, Trial};
 use std::{
     collections::HashMap,
     ffi::OsStr,
@@ -12,7 +12,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
@@ -51,10 +51,7 @@ const ON_REDIS: [(&str, Test); 2] = [
     ("a_job_that_was_taken_in_is_on_the_disk", a_job_that_was_taken_in_is_on_the_disk),
 ];
 
-fn main() {
-    let mut arguments = Arguments::from_args();
-    // They wait most of their time, for workers to be found dead.
-    arguments.test_threads.get_or_insert(8);
+fn main() -> ExitCode {
     let alone: [(&'static str, fn()); 10] = [
         ("a_store_that_is_read_only_can_be_read", a_store_that_is_read_only),
         ("an_output_that_cannot_be_written_is_no_panic", an_output_that_cannot_be_written),
@@ -68,22 +65,23 @@ fn main() {
         ("a_full_disk_and_an_early_end_lose_nothing", a_full_disk_and_an_early_end_lose_nothing),
     ];
     let alone = alone.into_iter().map(|(name, test)| {
-        Trial::test(name, move || {
+        Trial::new(name, move || {
             test();
             Ok(())
         })
     });
     let mut trials: Vec<_> = alone.collect();
     for (name, test) in ON_BOTH {
-        trials.push(Trial::test(format!("sqlite::{name}"), move || {
+        trials.push(Trial::new(format!("sqlite::{name}"), move || {
             test(&mut Bench::new(None));
             Ok(())
         }));
     }
     for (name, test) in ON_BOTH.into_iter().chain(ON_REDIS) {
-        trials.push(Trial::test(format!("redis::{name}"), move || on_redis(name, test)));
+        trials.push(Trial::new(format!("redis::{name}"), move || on_redis(name, test)));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    // They wait most of their time, for workers to be found dead.
+    harness::run_at_once(8, trials)
 }
 
 fn on_redis(name: &str, test: Test) -> Result<(), Failed> {

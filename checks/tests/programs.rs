@@ -8,24 +8,21 @@ use checks::{
     output,
     run::{Outcome, To, answer, run_to},
 };
-use libtest_mimic::{Arguments, Failed, Trial};
+use harness::{Failed, Trial};
 use std::{
     ffi::{OsStr, OsString},
     fs,
     os::unix::{ffi::OsStrExt, process::ExitStatusExt},
-    process::Command,
+    process::{Command, ExitCode},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 const SIGPIPE: i32 = 13;
 
-fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(6);
+fn main() -> ExitCode {
     let cases = checks::cases().expect("the chapters can be read");
-    assert!(!cases.is_empty(), "no case was found");
-    let trials = cases.into_iter().map(|case| Trial::test(case.name.clone(), || check(case)));
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let trials = cases.into_iter().map(|case| Trial::new(case.name.clone(), || check(case)));
+    harness::run_at_once(6, trials.collect())
 }
 
 fn check(case: Case) -> Result<(), Failed> {

@@ -1,7 +1,4 @@
 //! The copier, by what it copies: whatever a tree holds, both kinds of workers make the same of it.
-#[macro_use]
-#[path = "../../multiproc/tests/common/mod.rs"]
-mod common;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,11 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use common::Scratch;
 use copier::{CopyError, Model, OnExists, Options, Summary};
+use harness::Scratch;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat};
 
-tests! {
+harness::tests! {
     [
         an_empty_folder_and_an_empty_file, fifty_thousand_files_in_one_folder, two_hundred_levels_deep,
         names_are_bytes, symbolic_links_stay_links, hard_links_stay_one_file, hard_links_are_completed,
@@ -319,7 +316,7 @@ fn a_device_node() {
 fn as_nobody(scratch: &Scratch, from: &Path, name: &str) -> (bool, String) {
     let open = scratch.folder("open");
     fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
-    let mut helper = common::helper("copy_as_nobody");
+    let mut helper = harness::helper("copy_as_nobody");
     let output = helper.env("COPY_FROM", from).env("COPY_TO", open.join(name)).output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -604,7 +601,7 @@ fn a_full_target() {
     ]);
     let output = unshare
         .arg(std::env::current_exe().unwrap())
-        .env("MULTIPROC_TEST_HELPER", "fill_a_small_disk")
+        .env(harness::HELPER, "fill_a_small_disk")
         .envs([("COPY_FROM", scratch.at("from")), ("COPY_TO", disk)])
         .output();
     let Ok(output) = output else { return skipped("there is no `unshare`") };
@@ -918,7 +915,7 @@ fn left_overs_are_deleted_and_nothing_else() {
         };
         let mut left = Vec::new();
         for _ in 0..100 {
-            let mut helper = common::helper("copy_until_killed");
+            let mut helper = harness::helper("copy_until_killed");
             let mut helper = helper
                 .env("COPY_FROM", scratch.at("from"))
                 .env("COPY_TO", &to)
@@ -941,7 +938,7 @@ fn left_overs_are_deleted_and_nothing_else() {
         others.iter().for_each(|name| drop(scratch.file(&format!("{model:?}/{name}"), "mine")));
         let is_gone = || left.iter().all(|name| !to.join(name).exists());
         // A killed run's workers may hold their locks for a moment longer.
-        assert!(common::wait_until(Duration::from_secs(30), || {
+        assert!(harness::wait_until(Duration::from_secs(30), || {
             assert!(run(&scratch.at("from"), &to, &options(model)).unwrap().is_complete());
             is_gone()
         }));

@@ -3,9 +3,6 @@
 //!
 //! Each test copies a tree and one of four times the size under `strace`. Work that is proportional
 //! to the size takes at most four times as many calls.
-#[macro_use]
-#[path = "../../multiproc/tests/common/mod.rs"]
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,11 +13,11 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::Scratch;
 use copier::{Model, Options, Summary};
+use harness::Scratch;
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 
-tests! {
+harness::tests! {
     [
         named_files, named_directories, fifty_thousand_named_files, a_deep_tree, a_deep_tree_in_little_memory,
         directories_beside_a_deep_one, a_wide_directory, files_in_one_directory, empty_files, long_names, links_of_one_file,
@@ -70,7 +67,7 @@ impl Copy {
         let names: Vec<&[u8]> =
             self.sources.iter().map(|path| path.as_os_str().as_bytes()).collect();
         fs::write(&list, names.join(&0)).unwrap();
-        let helper = common::helper("copy_here");
+        let helper = harness::helper("copy_here");
         let mut command = Command::new(program);
         command.args(arguments).arg(std::env::current_exe().unwrap()).stdin(Stdio::null());
         for (name, value) in helper.get_envs() {

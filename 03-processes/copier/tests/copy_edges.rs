@@ -1,9 +1,6 @@
 //! The copier where something is in the way: names that are taken, links that lead elsewhere, lists
 //! that are inherited, limits, other runs.
 #![allow(unsafe_code, reason = "a lease is taken by a call that `nix` has no safe form of")]
-#[macro_use]
-#[path = "../../multiproc/tests/common/mod.rs"]
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -13,11 +10,12 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::SystemTime;
 
 use copier::{CopyError, Model, OnExists, Options, Summary};
+use harness::Scratch;
 use nix::libc;
 use nix::sys::signal::{SigHandler, Signal};
 use rustix::fs::{
@@ -25,7 +23,7 @@ use rustix::fs::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-tests! {
+harness::tests! {
     [
         links_lead_to_nothing_foreign, links_across_directories_and_outside, links_of_what_is_no_file,
         an_earlier_copy_is_linked_to, more_links_than_bits, a_name_that_becomes_another_file,
@@ -36,46 +34,6 @@ tests! {
         a_dry_run_sees_what_is_in_the_way, a_target_that_is_gone, as_somebody_else, on_a_disk,
     ]
     helpers [run_as_nobody, start_no_thread, open_few, mask_all, in_a_gone_directory]
-}
-
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // `COPY_DIR` is another file system.
-        let memory = Path::new("/dev/shm");
-        let base = std::env::var_os("COPY_DIR").map(PathBuf::from).unwrap_or_else(|| {
-            if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
-        });
-        let path = base.join(format!("copy-edges-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
-        Self(path)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn folder(&self, name: &str) -> PathBuf {
-        fs::create_dir_all(self.at(name)).unwrap();
-        self.at(name)
-    }
-
-    fn file(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
-        fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
-        fs::write(self.at(name), contents).unwrap();
-        self.at(name)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = Command::new("chmod").args(["-R", "u+rwx"]).arg(&self.0).status();
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 const MODELS: [Model; 2] = [Model::Process, Model::Thread];
@@ -565,7 +523,7 @@ fn attributes_before_the_mode() {
 
 /// Copies `from` to a new name as another user: the status, and what could not be copied.
 fn as_nobody(scratch: &Scratch, model: Model, preserve: bool, name: &str) -> (Option<i32>, String) {
-    let mut helper = common::helper("run_as_nobody");
+    let mut helper = harness::helper("run_as_nobody");
     helper.env("COPY_FROM", scratch.at("from")).env("COPY_TO", scratch.at(name));
     helper.env("COPY_MODEL", format!("{model:?}").to_lowercase());
     helper.env("COPY_PRESERVE", if preserve { "1" } else { "" });
@@ -671,7 +629,7 @@ fn threads_that_cannot_be_started() {
     let scratch = Scratch::new();
     (0..300).for_each(|n| drop(scratch.file(&format!("from/{}/{n}", n % 20), n.to_string())));
     for model in MODELS {
-        let mut helper = common::helper("start_no_thread");
+        let mut helper = harness::helper("start_no_thread");
         helper.env("COPY_FROM", scratch.at("from")).env("COPY_TO", scratch.at("to"));
         helper.env("COPY_MODEL", format!("{model:?}").to_lowercase());
         let output = helper.output().unwrap();
@@ -703,7 +661,7 @@ fn few_descriptors() {
         MODELS.into_iter().flat_map(|model| [8, 12, 16, 20, 24, 32, 48].map(|count| (model, count)))
     {
         let to = format!("{model:?}-{count}");
-        let mut helper = common::helper("open_few");
+        let mut helper = harness::helper("open_few");
         helper.env("COPY_FROM", scratch.at("from")).env("COPY_TO", scratch.at(&to));
         helper.env("COPY_MODEL", format!("{model:?}").to_lowercase());
         let output = helper.env("COPY_OPEN", count.to_string()).output().unwrap();
@@ -828,7 +786,7 @@ fn a_umask_for_the_owner() {
     for model in MODELS {
         for mask in ["777", "277", "700", "077"] {
             let to = format!("{model:?}-{mask}");
-            let mut helper = common::helper("mask_all");
+            let mut helper = harness::helper("mask_all");
             helper.env("COPY_FROM", scratch.at("from")).env("COPY_TO", scratch.at(&to));
             helper.env("COPY_MODEL", format!("{model:?}").to_lowercase());
             let output = helper.env("COPY_MASK", mask).output().unwrap();
@@ -928,7 +886,7 @@ fn a_target_that_is_gone() {
         let refused = run(&scratch.at("from"), Path::new(to), &options(Model::Thread));
         assert!(matches!(refused, Err(CopyError::Target(..))), "{to}: {refused:?}");
     }
-    let mut helper = common::helper("in_a_gone_directory");
+    let mut helper = harness::helper("in_a_gone_directory");
     let output = helper.env("COPY_FROM", scratch.at("from")).current_dir(scratch.folder("gone"));
     let output = output.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
+use harness::deadline;
+
 use super::*;
 
 const KEY: &[u8] = b"the tests' key";
@@ -17,23 +19,6 @@ fn manager() -> Builder {
 
 fn client(manager: &Manager) -> Client {
     Client::new(manager.address(), KEY).unwrap()
-}
-
-/// Aborts the run if it is not dropped in time.
-struct Deadline(#[allow(dead_code)] std::sync::mpsc::Sender<()>);
-
-fn deadline(seconds: u64) -> Deadline {
-    let (alive, watch) = std::sync::mpsc::channel::<()>();
-    let test = thread::current().name().unwrap_or("?").to_owned();
-    thread::spawn(move || {
-        if watch.recv_timeout(Duration::from_secs(seconds))
-            == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
-        {
-            eprintln!("{test}: not done after {seconds} s");
-            std::process::abort();
-        }
-    });
-    Deadline(alive)
 }
 
 /// How the server ends a connection: everything it sent, and whether it had read all it was sent

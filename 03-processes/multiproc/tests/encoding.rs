@@ -1,20 +1,17 @@
 //! Values whose encoding is not what they are decoded from: an error by every way that a value can
 //! take, and never another value.
 
-mod common;
-
 use std::fmt::Debug;
 use std::time::Duration;
 
 use multiproc::pipe::{self, RecvError, SendError};
 use multiproc::queue::{GetError, PutError, Queue};
 use multiproc::{JoinError, Pool, SpawnError, TaskError, encoding, spawn};
-use multiproc_manager::{Client, Manager, ManagerError};
 use serde::de::DeserializeOwned;
 use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-tests!([
+harness::tests!([
     bytes_left_over_are_an_error_by_every_way,
     too_few_bytes_are_an_error_by_every_way,
     a_wrong_length_is_an_error_of_the_encoding_by_every_way,
@@ -106,19 +103,10 @@ fn undecodable<T: Make>(encoded: &[u8]) {
     let error = pool.apply(|n: u32| n, 1).unwrap_err();
     assert!(matches!(&error, TaskError::Broken(reason) if reason.contains("decode")), "{error:?}");
 
-    let manager = Manager::builder(KEY).queue("items", None).start().unwrap();
-    let mut items = Client::new(manager.address(), KEY).unwrap().queue::<T>("items").unwrap();
-    items.put(&T::make()).unwrap();
-    let got = items.get_timeout(Duration::ZERO).map(drop);
-    assert!(matches!(&got, Err(ManagerError::Decode(e)) if e.bytes == encoded), "{got:?}");
-    assert_eq!(items.count().unwrap(), (0, 0));
-
     let bytes = encoding::encode(&T::make()).unwrap().into_bytes();
     let decoded = encoding::decode::<T>(bytes);
     assert!(matches!(&decoded, Err(error) if error.bytes == encoded), "{decoded:?}");
 }
-
-const KEY: &[u8] = b"key";
 
 fn bytes_left_over_are_an_error_by_every_way() {
     undecodable::<Lopsided<2, 1>>(&[0, 1]);
@@ -179,11 +167,6 @@ fn unencodable<T: Make>() {
     assert!(pool.map_each(give::<T>, [(); 3]).into_iter().all(|one| is_encode(&one.map(drop))));
     assert!(pool.imap(take::<T>, [T::make(), T::make()]).all(|one| is_encode(&one)));
     assert_eq!(pool.apply(|n: u32| n + 1, 1), Ok(2));
-
-    let manager = Manager::builder(KEY).queue("items", None).start().unwrap();
-    let mut items = Client::new(manager.address(), KEY).unwrap().queue::<T>("items").unwrap();
-    assert!(matches!(items.put(&T::make()), Err(ManagerError::Encode(_))));
-    assert_eq!(items.count().unwrap(), (0, 0));
 }
 
 fn a_wrong_length_is_an_error_of_the_encoding_by_every_way() {

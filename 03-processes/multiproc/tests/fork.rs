@@ -1,8 +1,6 @@
 //! A program that forks by itself: before its first use of the library, and after it.
 #![allow(unsafe_code)]
 
-mod common;
-
 use std::io::Read;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -10,26 +8,24 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{helper, is_gone, wait_until};
+use harness::{helper, is_gone, wait_until};
 use multiproc::pipe::{self, RecvError, SendError};
 use multiproc::queue::{GetError, PutError, Queue};
 use multiproc::ring::{self, EventCount, RingError};
 use multiproc::{
     Builder, Descriptor, JoinError, Pool, SpawnError, TaskError, active_children, current, spawn,
 };
-use multiproc_manager::{Client, Manager, ManagerError};
 use nix::libc;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
-tests!([
+harness::tests!([
     every_call_in_a_fork_is_an_error_and_touches_nothing,
     a_fork_made_behind_the_c_librarys_back_is_known_too,
     forks_while_other_threads_are_at_work_do_not_hang,
     a_fork_made_by_a_task_is_not_a_second_worker,
     a_fork_made_by_a_process_gives_no_result,
     a_fork_inside_a_map_ends_there,
-    a_fork_while_a_copy_reports_ends_there,
     a_fork_before_the_first_use_has_a_tree_of_its_own,
     a_daemon_forked_after_the_first_use_gets_errors,
 ] helpers [
@@ -102,11 +98,6 @@ fn every_call_in_a_fork_is_an_error_and_touches_nothing() {
     let ready = pool.apply_async(|n: u64| n, 5).unwrap();
     let mut results = pool.imap(|n: u64| n + 1, 0..10);
     assert_eq!(results.next(), Some(Ok(1)));
-    let manager = Manager::builder(b"key").queue("tasks", None).start().unwrap();
-    let client = Client::new(manager.address(), b"key").unwrap();
-    let mut tasks = client.queue::<u32>("tasks").unwrap();
-    tasks.put(&8).unwrap();
-    let lease = tasks.get().unwrap();
 
     // What the copy drops at the end of `work` is its own copy of each handle.
     let (ids, me) = (pool.worker_ids(), std::process::id());
@@ -175,11 +166,6 @@ fn every_call_in_a_fork_is_an_error_and_touches_nothing() {
         let _ = format!("{pool:?}");
         owned(&pool).join();
         assert!(Pool::new().is_err_and(|error| is_about_forks(&error)));
-
-        assert!(matches!(client.queue::<u32>("tasks"), Err(ManagerError::Disconnected(_))));
-        drop(owned(&lease));
-        drop(owned(&manager));
-        assert!(Manager::builder(b"key").start().is_err_and(|error| is_about_forks(&error)));
     });
     assert_succeeds(fork);
     // Another one drops the handles of the processes and of the pool, and a third one everything
@@ -207,8 +193,6 @@ fn every_call_in_a_fork_is_an_error_and_touches_nothing() {
     assert_eq!((result.get(), ready.get()), (Ok(4), Ok(5)));
     assert_eq!(results.collect::<Result<Vec<_>, _>>().unwrap(), (2..11).collect::<Vec<_>>());
     assert_eq!(pool.worker_ids(), ids);
-    assert_eq!(lease.acknowledge().unwrap(), 8);
-    assert_eq!(tasks.count().unwrap(), (0, 0));
     pool.join();
     child.kill().unwrap();
     child.join().unwrap_err();
@@ -353,37 +337,6 @@ fn a_fork_inside_a_map_ends_there() {
         assert_succeeds(Pid::from_raw(copy.load(Ordering::Relaxed)));
     }
     pool.join();
-}
-
-fn a_fork_while_a_copy_reports_ends_there() {
-    use copier::{CopyError, Options, copy};
-    use std::ops::ControlFlow::Continue;
-    let place = std::env::temp_dir().join(format!("processes-fork-{}", std::process::id()));
-    std::fs::create_dir_all(place.join("from")).unwrap();
-    (0..500).for_each(|n| std::fs::write(place.join(format!("from/{n}")), "x").unwrap());
-    let (from, to, options) = ([place.join("from")], place.join("to"), Options::default());
-    let (main, mut fork_of_it) = (std::process::id(), None);
-    let summary = copy(&from, &to, &options, |_| {
-        if fork_of_it.is_none() {
-            // SAFETY: as above.
-            match unsafe { fork() }.unwrap() {
-                ForkResult::Parent { child } => fork_of_it = Some(child),
-                ForkResult::Child => drop(nix::unistd::alarm::set(ALARM)),
-            }
-        }
-        Continue(())
-    });
-    if std::process::id() != main {
-        std::process::exit(0); // forked at the very last report, when the copy is over
-    }
-    assert!(summary.unwrap().failures.is_empty());
-    assert_eq!(std::fs::read_dir(&to).unwrap().count(), 500);
-    assert_succeeds(fork_of_it.unwrap());
-    assert_succeeds(in_a_fork(|| {
-        let copied = copy(&from, &to.with_extension("other"), &options, |_| Continue(()));
-        assert!(matches!(copied, Err(CopyError::Io(error)) if is_about_forks(&error)));
-    }));
-    std::fs::remove_dir_all(place).unwrap();
 }
 
 fn a_fork_before_the_first_use_has_a_tree_of_its_own() {

@@ -1,22 +1,19 @@
 //! Handles of shared memory on their way from process to process: each keeps what it stands for
 //! until it has arrived, by whatever way it goes, and no longer.
 
-mod common;
-
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::Duration;
 
-use common::wait_until;
+use harness::wait_until;
 use multiproc::pipe::{self, SendError};
 use multiproc::queue::{Builder, GetError, PutError, Queue};
 use multiproc::ring;
 use multiproc::{Pool, SpawnError, TaskError, spawn};
-use multiproc_manager::{self as manager, Manager};
 use serde::{Deserialize, Serialize, Serializer};
 
-tests!([
+harness::tests!([
     a_handle_in_a_mailbox_outlives_one_that_passes_through_a_child,
     a_handle_arrives_by_every_way,
     each_of_many_handles_of_one_queue_counts_by_itself,
@@ -26,7 +23,6 @@ tests!([
     an_argument_holds_its_queue_until_its_task_has_ended,
     queues_in_queues_in_queues,
     bytes_decoded_twice_tick_off_no_other_handle,
-    a_lease_given_again_has_its_handle,
     what_never_arrives_is_released,
     failed_puts_pin_nothing,
     the_end_of_memory_does_not_move_with_the_sizes,
@@ -297,31 +293,6 @@ fn bytes_decoded_twice_tick_off_no_other_handle() {
     sweep();
     assert_eq!(content(&mailbox.get().unwrap()), Ok(2));
     assert!(postcard::from_bytes::<Queue<u32>>(&bytes).is_err(), "nobody holds it any more");
-}
-
-fn a_lease_given_again_has_its_handle() {
-    const KEY: &[u8] = b"key";
-    let manager = Manager::builder(KEY).queue("handles", None).start().unwrap();
-    let connect = || {
-        let client = manager::Client::new(manager.address(), KEY).unwrap();
-        client.queue::<Queue<u32>>("handles").unwrap()
-    };
-    let (mut here, mut there) = (connect(), connect());
-    let mailbox = Queue::<Queue<u32>>::bounded(4).unwrap();
-    let queue = with(1);
-    mailbox.put(&queue).unwrap();
-    here.put(&queue).unwrap();
-    drop(queue);
-    for _ in 0..3 {
-        // Dropped without being acknowledged, the item comes again.
-        assert_eq!(there.get().unwrap().len(), 1);
-    }
-    let leased = there.get().unwrap().acknowledge().unwrap();
-    drop(leased);
-    sweep();
-    assert_eq!(content(&mailbox.get().unwrap()), Ok(1));
-    here.close().unwrap();
-    assert!(matches!(here.put(&with(2)), Err(manager::ManagerError::Closed)));
 }
 
 /// The shared memory of this process and its descendants: how much is used, and where it ends.

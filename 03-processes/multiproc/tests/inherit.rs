@@ -2,8 +2,6 @@
 //! signals the library's threads take.
 #![allow(unsafe_code)]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -12,17 +10,15 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use common::{helper, is_gone, wait_until};
+use harness::{helper, is_gone, wait_until};
 use multiproc::{Builder, Descriptor, JoinError, Pool, Queue, pipe, spawn};
-use multiproc_manager::Manager;
 use nix::libc;
 use nix::sys::signal::{self, SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-tests!([
+harness::tests!([
     threads_of_the_library_block_all_signals,
-    threads_that_copy_block_all_signals,
     an_iterators_own_programs_have_no_signal_blocked,
     a_program_that_waits_for_signals_gets_them_all,
     children_start_with_no_signal_blocked_or_ignored,
@@ -107,7 +103,7 @@ fn threads_that_take_signals() -> (Vec<String>, Vec<String>) {
         let id = thread.file_name().into_string().unwrap();
         let Ok(name) = fs::read_to_string(thread.path().join("comm")) else { continue };
         let name = name.trim().to_owned();
-        if ["child-watch", "parent-watch", "pool", "manager"].contains(&name.as_str()) {
+        if ["child-watch", "parent-watch", "pool"].contains(&name.as_str()) {
             if takes_signals(&id) {
                 takers.push(name.clone());
             }
@@ -121,10 +117,9 @@ fn threads_that_take_signals() -> (Vec<String>, Vec<String>) {
 
 fn threads_of_the_library_block_all_signals() {
     let pool = Pool::builder().workers(1).build().unwrap();
-    let _manager = Manager::builder(b"key").queue("tasks", None).start().unwrap();
     let before = signal_sets("thread-self")["SigBlk"];
     // A thread gives itself its name, a moment after it has begun.
-    let all_are_named = || threads_that_take_signals().0 == ["child-watch", "manager", "pool"];
+    let all_are_named = || threads_that_take_signals().0 == ["child-watch", "pool"];
     assert!(
         wait_until(Duration::from_secs(20), all_are_named),
         "{:?}",
@@ -141,31 +136,6 @@ fn threads_of_the_library_block_all_signals() {
     let in_child = spawn(in_child, ()).unwrap().join().unwrap();
     assert_eq!(in_child, (vec!["parent-watch".to_owned()], Vec::new()));
     assert_eq!(in_worker, in_child);
-}
-
-/// How many threads of this process do not block all signals.
-fn takers() -> usize {
-    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
-    let names = threads.map(|thread| thread.file_name().into_string().unwrap());
-    names.filter(|id| takes_signals(id)).count()
-}
-
-fn threads_that_copy_block_all_signals() {
-    let place = std::env::temp_dir().join(format!("processes-inherit-{}", std::process::id()));
-    fs::create_dir_all(place.join("from")).unwrap();
-    (0..2000).for_each(|n| fs::write(place.join(format!("from/{n}")), "x").unwrap());
-    let (before, mut most) = (takers(), 0);
-    let mut threads = 0;
-    let options = copier::Options::default();
-    copier::copy(&[place.join("from")], &place.join("to"), &options, |_| {
-        threads = threads.max(fs::read_dir("/proc/self/task").unwrap().count());
-        most = most.max(takers());
-        std::ops::ControlFlow::Continue(())
-    })
-    .unwrap();
-    fs::remove_dir_all(place).unwrap();
-    assert!(threads > before + 1, "{threads} threads, none of which copies");
-    assert_eq!(most, before);
 }
 
 /// The caller's code runs on a thread of the pool there, and starts programs as it would elsewhere.
@@ -189,7 +159,6 @@ fn wait_for_signals() {
     // First the library's threads, and then the signals: a thread started later would have them
     // blocked anyway.
     let pool = Pool::builder().workers(2).build().unwrap();
-    let manager = Manager::builder(b"key").queue("tasks", None).start().unwrap();
     let queue = Queue::<u32>::unbounded().unwrap();
     let child = spawn(|queue: Queue<u32>| queue.get().unwrap(), queue.clone()).unwrap();
     assert_eq!(pool.apply(|n: u32| n, 1), Ok(1));
@@ -210,7 +179,7 @@ fn wait_for_signals() {
     queue.put(&1).unwrap();
     child.join().unwrap();
     assert_eq!(set.wait().unwrap(), Signal::SIGCHLD);
-    drop((pool, manager));
+    drop(pool);
 }
 
 /// The signals that a child blocks, ignores and handles; and those of a child of its own.
@@ -251,7 +220,7 @@ fn a_child_of_a_program_that_ignores_sigterm_can_be_terminated() {
     for trap in ["", "trap '' TERM; "] {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{trap}exec /proc/{}/exe", std::process::id())]);
-        let status = shell.env("MULTIPROC_TEST_HELPER", "terminate_one").status().unwrap();
+        let status = shell.env(harness::HELPER, "terminate_one").status().unwrap();
         assert!(status.success(), "{trap}: {status}");
     }
 }
@@ -280,7 +249,7 @@ fn what_the_program_was_started_to_ignore_is_ignored() {
     ] {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{trap}exec /proc/{}/exe", std::process::id())]);
-        let output = shell.env("MULTIPROC_TEST_HELPER", "print_ignored").output().unwrap();
+        let output = shell.env(harness::HELPER, "print_ignored").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         // The tests themselves may have been started by `nohup`.
         let mut inherited = signal_sets("self")["SigIgn"];

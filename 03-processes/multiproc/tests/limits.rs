@@ -1,21 +1,19 @@
 //! Limits on what a process may have: open files, and the length of a file. What they forbid is an
 //! error, and nothing is lost by it.
 
-mod common;
-
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use common::{helper, wait_until};
+use harness::{helper, wait_until};
 use multiproc::pipe::{self, RecvError, SendError};
 use multiproc::queue::{PutError, Queue};
 use multiproc::{Descriptor, JoinError, Pool, SpawnError, ring, spawn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-tests!([
+harness::tests!([
     a_message_waits_until_there_is_room_for_its_descriptors,
     a_large_message_waits_until_there_is_room,
     a_message_waits_for_all_of_its_descriptors,

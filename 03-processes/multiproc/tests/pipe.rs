@@ -1,16 +1,14 @@
 //! Pipes: messages, ends, and what happens when an end is gone.
 
-mod common;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::wait_until;
+use harness::wait_until;
 use multiproc::pipe::{self, Duplex, Receiver, RecvError, SendError, Sender, wait};
 use multiproc::spawn;
 use serde::{Deserialize, Serialize, Serializer};
 
-tests!([
+harness::tests!([
     simplex_goes_one_way,
     duplex_goes_both_ways,
     boundaries_are_kept,

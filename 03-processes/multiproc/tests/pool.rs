@@ -1,7 +1,5 @@
 //! The pool: tasks, results, and what happens when a worker dies.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -10,13 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Stat, helper, is_gone, shortest, wait_until};
+use harness::{Stat, helper, is_gone, shortest, wait_until};
 use multiproc::pool::PoolError;
 use multiproc::queue::Queue;
 use multiproc::{Pool, TaskError, active_children};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-tests!([
+harness::tests!([
     apply_gives_the_result,
     apply_async_gives_a_handle,
     a_handle_with_a_time_out,

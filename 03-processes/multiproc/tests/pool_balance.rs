@@ -1,17 +1,15 @@
 //! The pool: no task waits while a worker has nothing to do.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
-use common::wait_until;
+use harness::wait_until;
 use multiproc::queue::{GetError, Queue};
 use multiproc::{AsyncResult, Pool};
 use rustix::process::{Pid, Signal, kill_process};
 
-tests!([
+harness::tests!([
     a_worker_in_its_initializer_gets_no_task,
     tasks_behind_a_long_one_at_a_retiring_worker_move_on,
     tasks_of_a_chunk_behind_a_long_one_move_on,

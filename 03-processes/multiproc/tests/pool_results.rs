@@ -1,7 +1,5 @@
 //! The pool: arguments drawn while results come, and results decoded by the caller.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -9,13 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use common::{helper, wait_until};
+use harness::{helper, wait_until};
 use multiproc::queue::Queue;
 use multiproc::{Pool, TaskError};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Deserializer, Serialize};
 
-tests!([
+harness::tests!([
     arguments_may_wait_for_results,
     arguments_of_a_map_may_wait_for_its_tasks,
     a_result_does_not_wait_for_the_next_argument,

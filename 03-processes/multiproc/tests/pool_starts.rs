@@ -1,7 +1,5 @@
 //! The pool: workers that fail to start, and resources that are short.
 
-mod common;
-
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Stdio;
@@ -9,14 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{helper, wait_until};
+use harness::{helper, wait_until};
 use multiproc::pool::{PoolBuilder, PoolError};
 use multiproc::queue::Queue;
 use multiproc::{Pool, SpawnError, TaskError, active_children};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-tests!([
+harness::tests!([
     an_initializer_that_fails_breaks_the_pool_whatever_its_age,
     every_way_of_submitting_hears_that_the_pool_is_broken,
     a_worker_that_is_ready_keeps_the_pool_going,

@@ -1,7 +1,5 @@
 //! Processes: starting, joining, ending, and what is left behind.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -11,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Stat, helper, is_gone, open_descriptors, wait_until};
+use harness::{Stat, helper, is_gone, open_descriptors, wait_until};
 use multiproc::{Builder, JoinError, Queue, SpawnError, active_children, current, spawn};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-tests!([
+harness::tests!([
     the_result_comes_back,
     the_name_is_given_or_numbered,
     ids_of_child_and_parent,
@@ -302,8 +300,7 @@ fn closed_or_broken_output_is_tolerated() {
     for redirection in [">&-", "2>&-", ">&- 2>&-", "<&-"] {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec /proc/{}/exe {redirection}", std::process::id())]);
-        let status =
-            shell.env("MULTIPROC_TEST_HELPER", "starter_with_any_output").status().unwrap();
+        let status = shell.env(harness::HELPER, "starter_with_any_output").status().unwrap();
         assert!(status.success(), "{redirection}: {status}");
     }
     // A pipe that nobody reads.
@@ -486,7 +483,7 @@ fn a_child_nobody_joins_is_no_zombie() {
 fn an_ignored_sigchld_does_no_harm() {
     let mut shell = Command::new("sh");
     let exec = format!("trap '' CHLD; exec /proc/{}/exe", std::process::id());
-    let status = shell.args(["-c", &exec]).env("MULTIPROC_TEST_HELPER", "status_keeper").status();
+    let status = shell.args(["-c", &exec]).env(harness::HELPER, "status_keeper").status();
     assert!(status.unwrap().success());
 }
 
@@ -652,7 +649,7 @@ fn a_mark_inherited_by_another_program_is_ignored() {
     let start = |()| {
         assert!(std::env::vars().any(|(name, _)| name.contains("MULTIPROC_BOOTSTRAP")));
         let output = Command::new("/proc/self/exe")
-            .env("MULTIPROC_TEST_HELPER", "no_child_at_all")
+            .env(harness::HELPER, "no_child_at_all")
             .stdin(Stdio::null())
             .output()
             .unwrap();

@@ -1,7 +1,5 @@
 //! Ten things that hang Python's `multiprocessing`, or lose items or leave orphans in it. Each has a hard deadline here.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -9,13 +7,13 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{helper, is_gone, wait_until};
+use harness::{helper, is_gone, wait_until};
 use multiproc::queue::{GetError, PutError, Queue};
 use multiproc::{JoinError, Pool, TaskError, active_children, spawn};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize, Serializer};
 
-tests!([
+harness::tests!([
     a_worker_killed_in_a_task,
     both_idle_workers_killed,
     a_blocked_getter_terminated,

@@ -1,8 +1,6 @@
 //! Processes killed while they notify an event count, at each single instruction of it, and while
 //! they make rings and give them up.
 
-mod common;
-
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -10,13 +8,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Stat, wait_until};
+use harness::{Stat, wait_until};
 use multiproc::ring::{self, EventCount, Receiver, RingError, Sender};
 use nix::errno::Errno;
 use nix::sys::{ptrace, wait};
 use nix::unistd::Pid;
 
-tests! {
+harness::tests! {
     [
         a_notifier_killed_at_any_instruction_loses_no_notification,
         one_killed_while_it_makes_rings_and_drops_them_stops_nobody_and_leaves_nothing,

@@ -1,11 +1,8 @@
 //! Every time-out of the library takes every duration: none, a nanosecond, more than the clock can
 //! represent, and what lies between.
 
-mod common;
-
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,59 +11,34 @@ use multiproc::pipe::{self, RecvError, SendError};
 use multiproc::queue::{GetError, PutError, Queue};
 use multiproc::ring::{self, EventCount, RingError};
 use multiproc::{JoinError, Pool, spawn};
-use multiproc_manager::{Client, Manager, ManagerError};
 
-tests!([
+harness::tests!([
     every_function_with_a_duration_is_tested,
     a_wait_that_has_something_to_return_takes_any_duration,
     a_short_wait_for_nothing_ends,
     an_endless_wait_lasts_until_there_is_something,
 ] helpers []);
 
-/// The public functions that take a duration or a deadline, as they stand in the source: the
-/// module, and the name.
+/// The public functions that take a duration or a deadline, as they stand in the source: the layer,
+/// and the name.
 const TESTED: &[(&str, &str)] = &[
-    ("manager", "connect_timeout"),
-    ("manager", "get_timeout"),
-    ("manager", "put_timeout"),
-    ("manager", "handshake_timeout"),
-    ("pipe", "recv_timeout"),
-    ("pipe", "send_timeout"),
-    ("pipe", "wait"),
+    ("ipc", "recv_timeout"),
+    ("ipc", "send_timeout"),
+    ("ipc", "wait"),
     ("pool", "get_timeout"),
     ("process", "join_timeout"),
     ("queue", "get_timeout"),
     ("queue", "put_timeout"),
-    ("ring", "recv"),
-    ("ring", "send"),
-    ("ring", "wait"),
+    ("shm", "recv"),
+    ("shm", "send"),
+    ("shm", "wait"),
 ];
 
 fn every_function_with_a_duration_is_tested() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let (mut found, mut folders) = (BTreeSet::new(), vec![source.clone()]);
-    while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let (more, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
-        folders.extend(more);
-        for file in files {
-            let text = fs::read_to_string(&file).unwrap();
-            let module =
-                file.strip_prefix(&source).unwrap().iter().next().unwrap().to_str().unwrap();
-            let name = module.trim_end_matches(".rs").to_owned();
-            for function in text.split("pub fn ").skip(1) {
-                let signature = function.split(['{', ';']).next().unwrap();
-                let (declared, parameters) = signature.split_once('(').unwrap();
-                let parameters = parameters.split("->").next().unwrap();
-                if ["Duration", "Instant", "Deadline"].iter().any(|word| parameters.contains(word))
-                {
-                    found.insert((name.clone(), declared.split('<').next().unwrap().to_owned()));
-                }
-            }
-        }
-    }
-    let tested = TESTED.iter().map(|(file, name)| (file.to_string(), name.to_string()));
-    assert_eq!(found, tested.collect::<BTreeSet<_>>());
+    let tested = TESTED.iter().map(|(layer, name)| (layer.to_string(), name.to_string()));
+    let tested = tested.collect::<BTreeSet<_>>();
+    assert_eq!(harness::functions_with_a_duration(&source), tested);
 }
 
 /// Durations, from none to more than any clock can represent.
@@ -110,7 +82,6 @@ fn a_wait_that_has_something_to_return_takes_any_duration() {
     let child = spawn(|n: u32| n, 5).unwrap();
     child.join().unwrap();
     let pool = Pool::builder().workers(1).build().unwrap();
-    let long = Duration::from_secs(60);
     for time in durations() {
         queue.put_timeout(&1, time).unwrap();
         assert_eq!(queue.get_timeout(time).unwrap(), 1, "{time:?}");
@@ -125,15 +96,6 @@ fn a_wait_that_has_something_to_return_takes_any_duration() {
             thread::yield_now();
         }
         assert!(matches!(result.get_timeout(time), Ok(Ok(6))), "{time:?}");
-
-        // Connecting takes its time, so this one is given some.
-        let manager = Manager::builder(b"key").queue("tasks", Some(1));
-        let manager = manager.handshake_timeout(time.max(long)).start().unwrap();
-        let client =
-            Client::new(manager.address(), b"key").unwrap().connect_timeout(time.max(long));
-        let mut tasks = client.queue::<u32>("tasks").unwrap();
-        tasks.put_timeout(&7, time).unwrap();
-        assert_eq!(tasks.get_timeout(time).unwrap().acknowledge().unwrap(), 7, "{time:?}");
     }
     let (mut sender, mut receiver) = ring::create(4096).unwrap();
     let events = EventCount::new().unwrap();
@@ -161,13 +123,6 @@ fn a_short_wait_for_nothing_ends() {
     let running = spawn(park_for_ever, ()).unwrap();
     let pool = Pool::builder().workers(1).build().unwrap();
     let mut result = pool.apply_async(park_for_ever, ()).unwrap();
-    let manager =
-        Manager::builder(b"key").queue("full", Some(1)).queue("empty", None).start().unwrap();
-    let client = Client::new(manager.address(), b"key").unwrap();
-    let (mut remote_full, mut remote_empty) =
-        (client.queue::<u32>("full").unwrap(), client.queue::<u32>("empty").unwrap());
-    remote_full.put(&1).unwrap();
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut ring, mut from_ring) = ring::create(4096).unwrap();
     ring.try_send(&[0; 4000]).unwrap();
     from_ring.recv(None).unwrap();
@@ -184,14 +139,6 @@ fn a_short_wait_for_nothing_ends() {
         assert!(pipe::wait(&[&here], Some(time)).unwrap().is_empty(), "{time:?}");
         assert_eq!(running.join_timeout(time), Err(JoinError::TimedOut), "{time:?}");
         result = result.get_timeout(time).expect_err("it has none");
-        assert!(matches!(remote_full.put_timeout(&2, time), Err(ManagerError::Full)), "{time:?}");
-        assert!(matches!(remote_empty.get_timeout(time), Err(ManagerError::Empty)), "{time:?}");
-        let nobody =
-            Client::new(silent.local_addr().unwrap(), b"key").unwrap().connect_timeout(time);
-        assert!(
-            matches!(nobody.queue::<u32>("tasks"), Err(ManagerError::Disconnected(_))),
-            "{time:?}"
-        );
         let deadline = Instant::now().checked_add(time);
         assert_eq!(from_ring.recv(deadline), Err(RingError::TimedOut), "{time:?}");
     }
@@ -212,11 +159,6 @@ fn an_endless_wait_lasts_until_there_is_something() {
     let pool = Pool::builder().workers(1).build().unwrap();
     let queue = Queue::<u32>::unbounded().unwrap();
     let result = pool.apply_async(|queue: Queue<u32>| queue.get().unwrap(), queue.clone()).unwrap();
-    let manager =
-        Manager::builder(b"key").queue("tasks", None).handshake_timeout(max).start().unwrap();
-    let client = Client::new(manager.address(), b"key").unwrap().connect_timeout(max);
-    let (mut putter, mut getter) =
-        (client.queue::<u32>("tasks").unwrap(), client.queue::<u32>("tasks").unwrap());
     let (ended, ends) = mpsc::channel();
     thread::scope(|scope| {
         let waits: Vec<Box<dyn FnOnce() + Send + '_>> = vec![
@@ -226,7 +168,6 @@ fn an_endless_wait_lasts_until_there_is_something() {
             Box::new(|| assert_eq!(pipe::wait(&[&child], Some(max)).unwrap(), [0])),
             Box::new(|| assert_eq!(child.join_timeout(max), Ok(true))),
             Box::new(|| assert!(matches!(result.get_timeout(max), Ok(Ok(5))))),
-            Box::new(|| assert_eq!(getter.get_timeout(max).unwrap().acknowledge().unwrap(), 6)),
         ];
         let count = waits.len();
         for wait in waits {
@@ -242,7 +183,6 @@ fn an_endless_wait_lasts_until_there_is_something() {
         here.send(&4).unwrap();
         drop(go);
         queue.put(&5).unwrap();
-        putter.put(&6).unwrap();
         (0..count).for_each(|_| ends.recv_timeout(Duration::from_secs(60)).unwrap());
     });
     pool.join();

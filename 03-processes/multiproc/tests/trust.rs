@@ -2,8 +2,6 @@
 //! library, other users, gained rights, the dynamic loader, the end of the program.
 #![allow(unsafe_code)]
 
-mod common;
-
 use std::ffi::CString;
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
@@ -15,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Duration;
 
-use common::helper;
+use harness::helper;
 use multiproc::{Pool, Queue, SpawnError, active_children, pipe, spawn};
 use nix::libc;
 use rustix::net::{
@@ -23,7 +21,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
-const TESTS: &[common::Named] = &[
+const TESTS: &[harness::Named] = &[
     ("what_a_parent_sends_is_run_by_its_child", what_a_parent_sends_is_run_by_its_child),
     ("an_orphan_ends_without_a_word", an_orphan_ends_without_a_word),
     ("another_build_refuses", another_build_refuses),
@@ -56,7 +54,7 @@ const TESTS: &[common::Named] = &[
     ),
 ];
 
-const HELPERS: &[common::Named] = &[
+const HELPERS: &[harness::Named] = &[
     ("attack", attack),
     ("attack_as_nobody", attack_as_nobody),
     ("leave_at_once", leave_at_once),
@@ -89,7 +87,7 @@ fn main() -> ExitCode {
         call_library("begin");
     }
     multiproc::init();
-    common::run(TESTS, HELPERS)
+    harness::run(TESTS, HELPERS)
 }
 
 // What an attacker does.
@@ -302,7 +300,7 @@ fn another_users_socket_is_refused() {
 /// A program of this place as a user without rights.
 fn as_nobody(program: &Path, name: &str) -> Command {
     let mut command = Command::new(program);
-    command.uid(NOBODY).gid(NOBODY).env("MULTIPROC_TEST_HELPER", name).stdin(Stdio::null());
+    command.uid(NOBODY).gid(NOBODY).env(harness::HELPER, name).stdin(Stdio::null());
     command.current_dir("/");
     command
 }
@@ -371,7 +369,7 @@ fn an_executable_replaced_on_disk_still_starts_itself() {
     let place = Place::new("replace");
     let program = place.copy("program", 0o755);
     let mut command = Command::new(&program);
-    command.env("MULTIPROC_TEST_HELPER", "replace_executable").stdin(Stdio::null());
+    command.env(harness::HELPER, "replace_executable").stdin(Stdio::null());
     let (printed, complaint) = texts(command.output().unwrap());
     assert_eq!(printed, "Ok(42)\nOk(42)\nOk(42)\n", "{complaint}");
 }
@@ -401,7 +399,7 @@ fn a_program_run_by_the_loader_starts_nothing() {
     // As the first argument stands what an executed loader would take for a program.
     command.arg(fs::read_link("/proc/self/exe").unwrap()).arg("/bin/echo").arg("executed");
     let (printed, complaint) =
-        texts(command.env("MULTIPROC_TEST_HELPER", "start_plainly").output().unwrap());
+        texts(command.env(harness::HELPER, "start_plainly").output().unwrap());
     assert!(printed.contains("dynamic loader"), "{printed}{complaint}");
     assert_eq!(printed.lines().count(), 1, "{printed}");
 }

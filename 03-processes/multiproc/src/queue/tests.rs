@@ -9,10 +9,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use harness::deadline;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::*;
@@ -21,22 +21,6 @@ use crate::shm::mapping::Mapping;
 use crate::sys::failpoint::{arm, on_failpoint, record, recorded};
 
 // ---- tools ----
-
-/// Aborts the run if it is not dropped in time.
-struct Deadline(#[allow(dead_code)] mpsc::Sender<()>);
-
-fn deadline(seconds: u64) -> Deadline {
-    let (alive, watch) = mpsc::channel::<()>();
-    let test = thread::current().name().unwrap_or("?").to_owned();
-    thread::spawn(move || {
-        if watch.recv_timeout(Duration::from_secs(seconds)) == Err(mpsc::RecvTimeoutError::Timeout)
-        {
-            eprintln!("{test}: not done after {seconds} s");
-            std::process::abort();
-        }
-    });
-    Deadline(alive)
-}
 
 /// What a child has done, in shared memory, so that it is known whenever the child dies.
 struct Ledger {

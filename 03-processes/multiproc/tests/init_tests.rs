@@ -1,4 +1,5 @@
-//! Under the standard test harness, whose `main` is not ours: `init_tests!` makes a child begin before it.
+//! Under the standard harness, whose `main` is not the test's: `init_tests!` makes a child begin before
+//! it.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -36,7 +36,7 @@ impl Observer for Drawing {
     fn event(&self, event: Event<'_>) {
         let own = || self.0.lock().expect("nothing panics while it is locked");
         match event {
-            Event::Started { name } => *own() = Some(timeline::join(name)),
+            Event::Started { name, .. } => *own() = Some(timeline::join(name)),
             Event::Finished => drop(own().take()),
             Event::Reaped { id } => timeline::ended(id),
             _ => {}

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ipc::packet;
+use crate::ipc::passing;
 
 /// A descriptor that can travel: as a process's argument or result, or in a message of a [pipe](crate::ipc::pipe).
 ///
@@ -64,12 +64,12 @@ impl AsFd for Descriptor {
 
 impl Serialize for Descriptor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        packet::serialize_descriptor(self.0.as_fd(), serializer)
+        passing::serialize_descriptor(self.0.as_fd(), serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        packet::deserialize_descriptor(deserializer).map(Descriptor)
+        passing::deserialize_descriptor(deserializer).map(Descriptor)
     }
 }

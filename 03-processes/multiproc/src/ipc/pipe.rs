@@ -57,9 +57,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ipc::error::{DecodeError, EncodeError};
-use crate::ipc::packet::{self, Deadline};
+use crate::ipc::packet;
+use crate::ipc::passing;
+use crate::ipc::socket;
 use crate::sys::fork;
-use crate::sys::sync::deadline_after;
+use crate::sys::poll;
+use crate::sys::sync::{Deadline, deadline_after};
 
 /// The sending end of a one-way pipe for messages of type `T`.
 pub struct Sender<T> {
@@ -93,7 +96,7 @@ pub struct Duplex<S, R> {
 /// ```
 pub fn simplex<T>() -> io::Result<(Sender<T>, Receiver<T>)> {
     fork::begin_use()?;
-    let (a, b) = packet::pair()?;
+    let (a, b) = socket::pair()?;
     Ok((Sender { socket: a, message: PhantomData }, Receiver { socket: b, message: PhantomData }))
 }
 
@@ -112,27 +115,27 @@ pub fn simplex<T>() -> io::Result<(Sender<T>, Receiver<T>)> {
 /// ```
 pub fn duplex<A, B>() -> io::Result<(Duplex<A, B>, Duplex<B, A>)> {
     fork::begin_use()?;
-    let (a, b) = packet::pair()?;
+    let (a, b) = socket::pair()?;
     Ok((Duplex { socket: a, message: PhantomData }, Duplex { socket: b, message: PhantomData }))
 }
 
 fn send<T: Serialize + ?Sized>(
-    socket: &OwnedFd,
+    end: &OwnedFd,
     message: &T,
     deadline: Deadline,
 ) -> Result<(), SendError> {
     fork::check().map_err(SendError::Io)?;
     let packet = packet::encode(Vec::new(), message).map_err(SendError::Encode)?;
-    packet::send(socket.as_fd(), &packet, deadline).map_err(|error| match error.kind() {
+    socket::send(end.as_fd(), &packet, deadline).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => SendError::Closed,
         io::ErrorKind::TimedOut => SendError::TimedOut,
         _ => SendError::Io(error),
     })
 }
 
-fn recv<T: DeserializeOwned>(socket: &OwnedFd, deadline: Deadline) -> Result<T, RecvError> {
+fn recv<T: DeserializeOwned>(end: &OwnedFd, deadline: Deadline) -> Result<T, RecvError> {
     fork::check().map_err(RecvError::Io)?;
-    match packet::receive(socket.as_fd(), deadline) {
+    match socket::receive(end.as_fd(), deadline) {
         Ok(Some(packet)) => {
             packet::decode(&packet.bytes, packet.descriptors).map_err(RecvError::Decode)
         }
@@ -241,13 +244,13 @@ macro_rules! end {
         /// error.
         impl<$($generics),*> Serialize for $end<$($generics),*> {
             fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-                packet::serialize_descriptor(self.socket.as_fd(), serializer)
+                passing::serialize_descriptor(self.socket.as_fd(), serializer)
             }
         }
 
         impl<'de, $($generics),*> Deserialize<'de> for $end<$($generics),*> {
             fn deserialize<Z: Deserializer<'de>>(deserializer: Z) -> Result<Self, Z::Error> {
-                Ok(Self { socket: packet::deserialize_descriptor(deserializer)?, message: PhantomData })
+                Ok(Self { socket: passing::deserialize_descriptor(deserializer)?, message: PhantomData })
             }
         }
     };
@@ -282,7 +285,7 @@ end!(S, R => Duplex, "Duplex");
 pub fn wait(ends: &[&dyn AsFd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
     let mut fds: Vec<PollFd<'_>> =
         ends.iter().map(|end| PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)).collect();
-    packet::poll_until(&mut fds, timeout.and_then(deadline_after))?;
+    poll::until(&mut fds, timeout.and_then(deadline_after))?;
     let ready = fds.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty());
     Ok(ready.map(|(position, _)| position).collect())
 }

@@ -14,7 +14,7 @@ use super::claims::{Claims, LogWriter};
 use crate::ipc::codec;
 use crate::ipc::error::{DecodeError, EncodeError};
 use crate::ipc::transit::{Carrier, Encoding};
-use crate::process::constructor;
+use crate::process::dispositions;
 use crate::process::remote::{Entry, Remote};
 use crate::shm::arena::{self, RegionId};
 use crate::sys::fork;
@@ -284,7 +284,7 @@ const SPINS: u32 = 100;
 pub(super) fn work(begin: Begin) {
     let Begin { mut tasks, results, claims, initializer, ignore_interrupts } = begin;
     if ignore_interrupts {
-        constructor::ignore_interrupts();
+        dispositions::ignore_interrupts();
     }
     claims.accept_barriers();
     let log = LogWriter::new(claims);

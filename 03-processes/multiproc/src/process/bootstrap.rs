@@ -7,92 +7,32 @@
 //! argument and the descriptors in it. The packet was there before the process was.
 
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::exit;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use nix::sys::socket::{getsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{FileType, Mode, OFlags};
-use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal};
 
 use crate::ipc::codec;
-use crate::ipc::packet::{self, Packet};
-use crate::process::current;
+use crate::ipc::socket::{self, Packet};
+use crate::process::dispositions;
 use crate::process::executable;
+use crate::process::identity::{self, Current, current};
+use crate::process::messages::{Call, MARK, Report, Start, numbers_of, report};
 use crate::process::remote::Remote;
+use crate::shm::arena;
 use crate::sys::fork;
 use crate::sys::observer::{self, Event};
 use crate::sys::panics::{self, Panic};
+use crate::sys::poll;
 use crate::sys::signals;
 use crate::sys::sync;
 
-/// The environment variable that holds `device:inode:identity`: the bootstrap socket, and the [copy
-/// of this library](executable::identity) that made it. Programs that a child starts by other means
-/// inherit the variable, and are not children: their standard input is another one.
-pub(crate) const MARK: &str = "MULTIPROC_BOOTSTRAP";
-
-/// What a parent tells its child, before the argument.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Start {
-    pub(crate) name: String,
-    /// The numbers in default names from the root to here: `2:1` is the first child of `Process-2`.
-    pub(crate) lineage: String,
-    pub(crate) parent_id: u32,
-    pub(crate) inherit_stdin: bool,
-    pub(crate) entry: Remote<Call>,
-}
-
-/// What a child tells its parent, before the result.
-#[derive(Serialize, Deserialize)]
-pub(crate) enum Report {
-    /// The function returned; its encoded result follows.
-    Returned,
-    Panicked(Panic),
-    /// The argument could not be decoded; the function has not run.
-    Argument(String),
-    /// The result could not be encoded; the function has run.
-    Result(String),
-    /// The child could not set itself up; the function has not run.
-    Setup(String),
-}
-
-/// The call of the function of a child.
-pub(crate) struct Call {
-    /// The argument, encoded; its bytes begin at `at`.
-    pub(crate) argument: Packet,
-    pub(crate) at: usize,
-    /// What to tell the parent.
-    pub(crate) answer: Packet,
-}
-
-/// A packet that is a report alone, or is to have a result behind it.
-pub(crate) fn report(report: &Report) -> Packet {
-    let mut packet = Packet::default();
-    codec::encode_own(report, &mut packet.bytes);
-    packet
-}
-
-/// Who this process is, if it is a child.
-pub(crate) struct Identity {
-    pub(crate) name: String,
-    pub(crate) lineage: String,
-    pub(crate) parent_id: u32,
-}
-
-pub(crate) static IDENTITY: OnceLock<Identity> = OnceLock::new();
-
 /// The child's end of its bootstrap socket.
 static SOCKET: OnceLock<OwnedFd> = OnceLock::new();
-
-static INITIALIZED: AtomicBool = AtomicBool::new(false);
-
-/// Whether `init` has been called: nothing can be started before.
-pub(crate) fn is_initialized() -> bool {
-    INITIALIZED.load(Ordering::Acquire)
-}
 
 /// Must be the first statement of `main`: in a process that [`spawn`](crate::spawn()) started it
 /// runs the function and never returns.
@@ -133,11 +73,11 @@ pub(crate) fn is_initialized() -> bool {
 /// }
 /// ```
 pub fn init() {
-    if INITIALIZED.swap(true, Ordering::AcqRel) {
+    if identity::set_initialized() {
         return;
     }
-    crate::process::constructor::attend_to_children();
-    crate::process::constructor::note_ignored_signals();
+    dispositions::attend_to_children();
+    dispositions::note_ignored_signals();
     sync::is_thread_ending(); // so that the end of this thread is known
     if let Some(theirs) = identity_in_mark() {
         run(&theirs);
@@ -163,27 +103,6 @@ fn build_of(identity: &str) -> &str {
     identity.split('/').next().unwrap_or_default()
 }
 
-/// The mark for a child whose standard input will be this socket; `None` if it is not a socket.
-pub(crate) fn mark_for(fd: BorrowedFd<'_>) -> Option<String> {
-    Some(format!("{}:{}", numbers_of(fd)?, executable::identity()))
-}
-
-/// The device and inode of a socket; `None` if it is not one.
-fn numbers_of(fd: BorrowedFd<'_>) -> Option<String> {
-    let stat = rustix::fs::fstat(fd).ok()?;
-    let is_socket = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
-    is_socket.then(|| format!("{}:{}", stat.st_dev, stat.st_ino))
-}
-
-/// What a child is sent before its argument. The identity comes first, and its encoding is the same
-/// in all versions.
-pub(crate) fn start_packet(start: &Start) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    codec::encode_own(executable::identity(), &mut bytes);
-    codec::encode_own(start, &mut bytes);
-    bytes
-}
-
 /// Ends the process if what waits at its bootstrap socket was not sent by its parent, or must not
 /// be trusted.
 fn refuse_strangers(socket: &OwnedFd) {
@@ -197,29 +116,27 @@ fn refuse_strangers(socket: &OwnedFd) {
     if executable::gained_rights() {
         refuse("it has gained rights by set-user-ID, set-group-ID or capabilities of its file");
     }
-    let Ok(peer) = getsockopt(socket, sockopt::PeerCredentials) else {
+    let Ok(peer) = rustix::net::sockopt::socket_peercred(socket) else {
         refuse("the other end of its standard input is unknown")
     };
-    let parent = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
-    if peer.pid() != parent {
-        if is_ending(peer.pid()) {
+    if Some(peer.pid) != rustix::process::getppid() {
+        if is_ending(peer.pid) {
             exit(SETUP_FAILED); // the parent did so meanwhile: nobody has to be told
         }
         refuse("the other end of its standard input is not its parent's");
     }
-    if peer.uid() != rustix::process::geteuid().as_raw() {
+    if peer.uid != rustix::process::geteuid() {
         refuse("the other end of its standard input is another user's");
     }
 }
 
 /// Whether the process of this number has ended, or does so within a second. A process gives its
 /// children to another one some time before it has ended itself.
-fn is_ending(id: i32) -> bool {
-    let Some(pid) = rustix::process::Pid::from_raw(id) else { return false };
+fn is_ending(pid: Pid) -> bool {
     match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
-        Ok(pidfd) => packet::poll_until(
+        Ok(pidfd) => poll::until(
             &mut [PollFd::new(&pidfd, PollFlags::IN)],
-            sync::deadline_after(std::time::Duration::from_secs(1)),
+            sync::deadline_after(Duration::from_secs(1)),
         )
         .is_ok_and(|ended| ended > 0),
         Err(error) => error == rustix::io::Errno::SRCH,
@@ -235,21 +152,22 @@ fn run(theirs: &str) -> ! {
     let socket = SOCKET.get_or_init(|| socket);
     refuse_strangers(socket);
     if let Err(error) = same_program(theirs) {
-        let _ = packet::send(socket.as_fd(), &report(&Report::Setup(error)), None);
+        let _ = socket::send(socket.as_fd(), &report(&Report::Setup(error)), None);
         exit(SETUP_FAILED);
     }
-    let packet = match packet::receive(socket.as_fd(), None) {
+    let packet = match socket::receive(socket.as_fd(), None) {
         Ok(Some(packet)) => packet,
         Ok(None) => exit(SETUP_FAILED),
         Err(error) => {
-            let _ = packet::send(socket.as_fd(), &report(&Report::Setup(error.to_string())), None);
+            let _ = socket::send(socket.as_fd(), &report(&Report::Setup(error.to_string())), None);
             exit(SETUP_FAILED)
         }
     };
     let (code, answer) = match set_up(packet) {
         Ok((entry, mut call)) => {
             panics::watch(last_words);
-            observer::report(Event::Started { name: &current().name });
+            let Current { name, parent_id, .. } = &current();
+            observer::report(Event::Started { name, parent_id: parent_id.unwrap_or(0) });
             entry.call(&mut call);
             observer::report(Event::Finished);
             let returned =
@@ -259,12 +177,12 @@ fn run(theirs: &str) -> ! {
         Err(error) => (SETUP_FAILED, report(&Report::Setup(error.to_string()))),
     };
     let mut code = code;
-    if let Err(error) = packet::send(socket.as_fd(), &answer, None) {
+    if let Err(error) = socket::send(socket.as_fd(), &answer, None) {
         // A parent that is gone, or has dropped its handle, needs no answer; one that waits learns
         // why there is none.
         if error.kind() != io::ErrorKind::BrokenPipe {
             code = FAILED;
-            let _ = packet::send(socket.as_fd(), &report(&Report::Result(error.to_string())), None);
+            let _ = socket::send(socket.as_fd(), &report(&Report::Result(error.to_string())), None);
         }
     }
     // Flushes standard output, and minds no error there.
@@ -305,18 +223,14 @@ fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
     // noticed. The watch sees to those.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     signals::start("parent-watch", Some(64 * 1024), move || die_with(&parent))?;
-    crate::shm::arena::inherit(next()?)?;
+    arena::inherit(next()?)?;
     let stdin = if start.inherit_stdin { Some(next()?) } else { None };
     set_stdio(stdin)?;
     // What `ps` and `top` show: the kernel keeps the first 15 bytes.
     if let Ok(name) = std::ffi::CString::new(start.name.as_bytes()) {
         let _ = rustix::thread::set_name(&name);
     }
-    IDENTITY.get_or_init(|| Identity {
-        name: start.name,
-        lineage: start.lineage,
-        parent_id: start.parent_id,
-    });
+    identity::become_child(start.name, start.lineage, start.parent_id);
     let argument = Packet { bytes: packet.bytes, descriptors: descriptors.collect() };
     Ok((start.entry, Call { argument, at, answer: Packet::default() }))
 }
@@ -326,7 +240,7 @@ fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
 /// The descriptor was opened by the parent for itself, so it cannot mean another process with the
 /// same number; and if the parent is dead already, it is readable at once.
 fn die_with(parent: &OwnedFd) {
-    let _ = packet::poll_until(&mut [PollFd::new(parent, PollFlags::IN)], None);
+    let _ = poll::until(&mut [PollFd::new(parent, PollFlags::IN)], None);
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
@@ -338,7 +252,7 @@ fn set_stdio(stdin: Option<OwnedFd>) -> io::Result<()> {
     let (stdout, stderr) = (rustix::stdio::stdout(), rustix::stdio::stderr());
     let mut fds =
         [PollFd::new(&stdout, PollFlags::empty()), PollFd::new(&stderr, PollFlags::empty())];
-    packet::poll_until(&mut fds, Some(std::time::Instant::now()))?;
+    poll::until(&mut fds, Some(Instant::now()))?;
     // A pipe whose reader is gone, or no descriptor at all.
     let leads_nowhere = |fd: &PollFd<'_>| fd.revents().intersects(PollFlags::ERR | PollFlags::NVAL);
     let (no_stdout, no_stderr) = (leads_nowhere(&fds[0]), leads_nowhere(&fds[1]));
@@ -358,10 +272,7 @@ fn last_words(panic: Panic) {
     }
     let is_main_thread = rustix::thread::gettid() == rustix::process::getpid();
     if let (true, Some(socket)) = (is_main_thread, SOCKET.get()) {
-        let _ = packet::send(
-            socket.as_fd(),
-            &report(&Report::Panicked(panic)),
-            Some(std::time::Instant::now()),
-        );
+        let _ =
+            socket::send(socket.as_fd(), &report(&Report::Panicked(panic)), Some(Instant::now()));
     }
 }

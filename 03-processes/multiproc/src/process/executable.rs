@@ -20,8 +20,6 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
-use nix::libc;
-
 use crate::sys::hash::fnv1a;
 
 #[cfg(target_pointer_width = "64")]

@@ -27,9 +27,9 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::ipc::packet::poll_until;
 use crate::sys::fork;
 use crate::sys::observer::{self, Event};
+use crate::sys::poll;
 use crate::sys::signals;
 use crate::sys::sync::{Deadline, deadline_after, lock};
 
@@ -71,7 +71,7 @@ impl Started {
     pub(crate) fn end(&self) -> Option<End> {
         if fork::is_fork() {
             let mut pidfd = [PollFd::new(&self.pidfd, PollFlags::IN)];
-            let ended = poll_until(&mut pidfd, deadline_after(Duration::ZERO));
+            let ended = poll::until(&mut pidfd, deadline_after(Duration::ZERO));
             return ended.is_ok_and(|ended| ended > 0).then_some(End::Unknown);
         }
         let mut end = lock(&self.end);
@@ -114,7 +114,7 @@ impl Started {
             if let Some(end) = self.end() {
                 return Ok(Some(end));
             }
-            if poll_until(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], deadline)? == 0 {
+            if poll::until(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], deadline)? == 0 {
                 return Ok(None);
             }
         }
@@ -125,7 +125,7 @@ impl Started {
         loop {
             // Not by `waitid`, which would take the stops of a process that this one traces from
             // the tracer.
-            if poll_until(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None).is_err() {
+            if poll::until(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None).is_err() {
                 std::thread::sleep(Duration::from_millis(10)); // no memory, or a limit of no descriptors
             }
             if let Some(end) = self.end() {
@@ -161,6 +161,8 @@ pub(crate) fn start(
         Ok(child) => {
             static NEXT: AtomicU64 = AtomicU64::new(0);
             let (child, number) = (Arc::new(child), NEXT.fetch_add(1, Ordering::Relaxed));
+            // Before anybody else knows the child, so before it can be reaped.
+            observer::report(Event::Spawned { id: child.id, name: &child.name });
             lock(&CHILDREN).insert(number, Arc::clone(&child));
             let _ = answer.send(Ok(Arc::clone(&child)));
             let end = child.wait_to_reap();

@@ -8,6 +8,7 @@ pub(crate) mod hash;
 pub(crate) mod limits;
 pub mod observer;
 pub(crate) mod panics;
+pub(crate) mod poll;
 pub(crate) mod reason;
 pub mod signals;
 pub(crate) mod sync;

@@ -2,29 +2,73 @@
 //!
 //! A signal for the process goes to any thread that does not block it. A program that blocks a
 //! signal everywhere, to receive it by `sigwait` or `signalfd`, relies on there being no such
-//! thread; and a handler of the program should not run on a thread it does not know.
+//! thread; and a handler of the program should not run on a thread it does not know. Libraries that
+//! build on this one start their threads in the same way.
+//!
+//! ```
+//! use multiproc::signals;
+//!
+//! let blocked = signals::block_all()?;
+//! let helper = std::thread::spawn(|| "a thread that blocks all signals");
+//! drop(blocked); // this thread's own mask is as before
+//! helper.join().unwrap();
+//! # Ok::<_, std::io::Error>(())
+//! ```
+//!
+//! # Invariants of the `unsafe` code
+//!
+//! `pthread_sigmask` is called with a valid operation and with sets that are initialized or a place
+//! for one; a set is read only after a call that succeeded has written it.
+#![allow(unsafe_code)]
 
+use std::fmt;
 use std::io;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::thread::{Builder, JoinHandle};
-
-use nix::sys::signal::{SigSet, SigmaskHow};
 
 /// All signals are blocked on this thread as long as this exists, and on the threads that it starts
 /// meanwhile for good: a new thread has the mask of the one that starts it.
-#[derive(Debug)]
+#[must_use = "the signals are blocked as long as this exists"]
 pub struct Blocked {
-    before: SigSet,
+    before: libc::sigset_t,
+    /// It restores the mask of the thread it is dropped on, so it stays on one.
+    on_this_thread: PhantomData<*const ()>,
 }
 
 /// Blocks all signals. What arrives meanwhile is delivered after the mask is restored.
+///
+/// # Errors
+///
+/// When the system refuses, which no system is known to do.
 pub fn block_all() -> io::Result<Blocked> {
-    Ok(Blocked { before: SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)? })
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` writes the whole set; the other is a place for the mask until now.
+    let result = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr())
+    };
+    if result != 0 {
+        return Err(io::Error::from_raw_os_error(result));
+    }
+    // SAFETY: the call succeeded, so it has written the mask.
+    Ok(Blocked { before: unsafe { before.assume_init() }, on_this_thread: PhantomData })
 }
 
 impl Drop for Blocked {
     fn drop(&mut self) {
         // It fails only for an invalid operation.
-        let _ = self.before.thread_set_mask();
+        // SAFETY: the set is initialized, and the former one is not asked for.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut())
+        };
+    }
+}
+
+impl fmt::Debug for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocked").finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,81 @@
+//! The living children of this process, whoever holds their handles.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use rustix::process::Signal;
+
+use crate::process::reaper::{self, Started};
+
+/// A living process that this one started, whoever holds its [`Child`]; see [`active_children`].
+#[derive(Clone)]
+pub struct ActiveChild {
+    started: Arc<Started>,
+}
+
+impl ActiveChild {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.started.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.started.name
+    }
+
+    /// Whether it has not ended since.
+    pub fn is_alive(&self) -> bool {
+        self.started.end().is_none()
+    }
+
+    /// Asks it to end (`SIGTERM`); as [`Child::terminate`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::terminate`].
+    pub fn terminate(&self) -> io::Result<()> {
+        self.started.signal(Signal::TERM)
+    }
+
+    /// Ends it (`SIGKILL`); as [`Child::kill`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::kill`].
+    pub fn kill(&self) -> io::Result<()> {
+        self.started.signal(Signal::KILL)
+    }
+}
+
+impl AsFd for ActiveChild {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.started.as_fd()
+    }
+}
+
+impl fmt::Debug for ActiveChild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveChild").field("id", &self.id()).field("name", &self.name()).finish()
+    }
+}
+
+/// The living processes that this one started, the oldest first: those of pools too, and those
+/// whose [`Child`] was dropped.
+///
+/// ```
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     multiproc::init();
+///     let child = multiproc::spawn(|()| -> () { loop { std::thread::park() } }, ())?;
+///     assert_eq!(multiproc::active_children()[0].id(), child.id());
+///     child.kill()?;
+///     let _ = child.join();
+///     assert!(multiproc::active_children().is_empty());
+///     Ok(())
+/// }
+/// ```
+pub fn active_children() -> Vec<ActiveChild> {
+    reaper::living().into_iter().map(|started| ActiveChild { started }).collect()
+}

@@ -151,6 +151,20 @@
 //!   under it: `spawn` returns an error that says so. Queues, rings and pipes work under it.
 //! - A program started through the dynamic loader (`ld.so ./program`) or through an emulator cannot
 //!   start processes, nor can one that runs set-user-ID: [`SpawnError::CannotStartAgain`].
+//!
+//! # Layout
+//!
+//! For those who read the source: the modules lie in layers. A file imports files of its own layer
+//! and of the layers above it in this table, and no cycle of files import each other.
+//!
+//! | layer | what it is for |
+//! | --- | --- |
+//! | `sys` | what one process has of its own: locks, deadlines, signals, panics, the observer |
+//! | `shm` | shared memory: the arena and its regions, what waits and locks in it, rings, shared numbers |
+//! | `ipc` | values as bytes, packets with descriptors, pipes |
+//! | `process` | starting a process, what it says to its parent, its end |
+//! | `queue` | queues: items in shared memory |
+//! | `pool` | pools: processes, rings and claims |
 #![deny(unsafe_code)]
 
 mod ipc;

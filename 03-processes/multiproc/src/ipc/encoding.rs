@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 
 use crate::ipc::codec;
 pub use crate::ipc::error::{DecodeError, EncodeError};
-use crate::ipc::transit::{Carrier, Encoding};
 use crate::shm::arena::{Region, RegionId};
+use crate::shm::transit::{Carrier, Encoding};
 
 /// The bytes of a value. Dropped, it releases the handles in them: nobody is to decode them.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use crate::ipc::codec;
 use crate::ipc::error::{DecodeError, EncodeError};
 use crate::ipc::passing::{Incoming, Outgoing, check_thread};
 use crate::ipc::socket::Packet;
-use crate::ipc::transit::{Carrier, Encoding};
 use crate::shm::arena::Region;
+use crate::shm::transit::{Carrier, Encoding};
 
 /// Encodes a value, with the descriptors in it, behind what is in `prefix`.
 ///

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use crate::ipc::transit;
+use crate::shm::transit;
 use crate::sys::reason;
 use crate::sys::sync::ENDING;
 

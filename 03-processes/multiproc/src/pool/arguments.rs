@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::ipc::codec;
 use crate::ipc::error::EncodeError;
-use crate::ipc::transit::{Carrier, Encoding};
 use crate::shm::arena::Region;
+use crate::shm::transit::{Carrier, Encoding};
 
 /// The byte before a length of four bytes; lengths from here on have one.
 const LONG: u8 = u8::MAX;

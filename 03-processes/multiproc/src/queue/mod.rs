@@ -80,9 +80,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ipc::codec;
 use crate::ipc::error::{DecodeError, EncodeError};
-use crate::ipc::handle;
-use crate::ipc::transit::{Carrier, Encoding};
 use crate::shm::arena::{Region, RegionId};
+use crate::shm::handle;
+use crate::shm::transit::{Carrier, Encoding};
 use crate::sys::fork;
 use crate::sys::hash::fnv1a;
 use bytes::{ByteQueue, GetFailure, PutFailure, Wait};

@@ -44,7 +44,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::arena::{Region, RegionId};
 use super::mapping::{Mapping, Shared};
-use crate::ipc::handle;
+use crate::shm::handle;
 
 /// The atomic integers of the standard library.
 #[expect(private_bounds, reason = "sealed: the memory holds whatever other processes write")]

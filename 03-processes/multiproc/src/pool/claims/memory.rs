@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU64;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::ipc::handle;
 use crate::shm::arena::{Region, RegionId};
+use crate::shm::handle;
 use crate::shm::mapping::{Mapping, shared_struct};
 
 /// The sequence numbers of the batches that a worker is assigned at a time differ by less than

@@ -14,7 +14,7 @@
 //! handle that comes too late is an error and never another's queue.
 //!
 //! A handle in flight, encoded but not yet decoded, holds nothing by itself. What keeps the region
-//! meanwhile depends on what carries the bytes, see [`transit`](crate::ipc::transit): a
+//! meanwhile depends on what carries the bytes, see [`transit`](crate::shm::transit): a
 //! [token](tokens) of the process that encoded it, or a descriptor with locks of its own.
 //!
 //! # Killed half-way

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::ipc::transit::export;
+use crate::shm::transit::export;
 
 #[test]
 fn a_process_with_an_arena_adopts_no_other() {

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::ipc::handle;
 use crate::shm::arena::{Region, RegionId};
+use crate::shm::handle;
 use crate::shm::mapping::Mapping;
 use crate::sys::fork;
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::ipc::handle;
 use crate::shm::arena::{Region, RegionId};
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::event_count::EventCount;
 use crate::shm::event_count::word::EventWord;
+use crate::shm::handle;
 use crate::shm::mapping::{Line, Mapping, shared_struct};
 use crate::sys::fork;
 

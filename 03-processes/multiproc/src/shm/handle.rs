@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-use crate::ipc::transit;
 use crate::shm::arena::{Region, RegionId};
+use crate::shm::transit;
 use crate::sys::{fork, reason};
 
 thread_local! {

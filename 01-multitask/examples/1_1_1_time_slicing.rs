@@ -33,12 +33,20 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use util::{measure, tick, timeline, work::count_primes};
+use util::{
+    measure::{self, Switches},
+    tick, timeline,
+    work::count_primes,
+};
 
 const THREADS: usize = 3;
 
 fn main() -> util::Result<()> {
     util::case!();
+    if measure::thread_switches().is_none() {
+        util::needs_linux("only its kernel reports how often it switches away from a thread");
+        return Ok(());
+    }
     let _timeline = timeline::start();
     let all = cores::allowed()?;
 
@@ -81,7 +89,7 @@ fn run(name: &str, turns: usize) -> usize {
         );
         assert!(count >= turns);
     }
-    let (voluntary, involuntary) = (cost.voluntary_switches, cost.involuntary_switches);
+    let Switches { voluntary, involuntary } = cost.switches.expect("they are reported");
     println!("  switches: {voluntary} voluntary, {involuntary} involuntary");
     let slices: Vec<Slice> = busy.into_iter().flat_map(|(_, slices)| slices).collect();
     // Every slice but a thread's last was ended by a switch, so the kernel has counted at least
@@ -96,7 +104,8 @@ fn run(name: &str, turns: usize) -> usize {
 fn be_busy(n: u32, turns: usize, waiting: &AtomicUsize) -> (u32, Vec<Slice>) {
     let row = timeline::row(format_args!("busy {n}"));
     let end = Instant::now() + tick::length();
-    let (mut recorder, mut pieces, mut satisfied) = (Recorder::start(), 0, false);
+    let (mut recorder, mut pieces, mut satisfied) =
+        (Recorder::start().expect("counted here"), 0, false);
     while Instant::now() < end || waiting.load(SeqCst) > 0 {
         count_primes(0..300); // some microseconds
         recorder.look(); // has the kernel switched to another thread meanwhile?

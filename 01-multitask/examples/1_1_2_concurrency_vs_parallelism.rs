@@ -39,6 +39,10 @@ use util::{
 
 fn main() -> util::Result<()> {
     util::case!();
+    if measure::thread_switches().is_none() {
+        util::needs_linux("only its kernel reports how often it switches away from a thread");
+        return Ok(());
+    }
     println!("build: {}", multitask::build());
     let all = cores::allowed()?;
     let few = &all[..1];
@@ -108,7 +112,7 @@ fn run(tasks: usize, pieces: u32) -> Vec<Done> {
         while begun.load(SeqCst) < tasks {
             thread::yield_now(); // all begin; one that slept for it might wake up on another core
         }
-        let mut recorder = Recorder::start();
+        let mut recorder = Recorder::start().expect("counted here");
         let piece = |_| {
             let primes = count_primes(0..300);
             recorder.look();

@@ -19,7 +19,7 @@
 //! dancing: process [..] (parent [..]), thread [..]
 //! ```
 
-use std::{os::unix::process::parent_id, process, thread};
+use std::{process, thread};
 use util::{tick, timeline};
 
 fn main() {
@@ -40,7 +40,7 @@ fn main() {
 struct Identity {
     process: u32,
     parent: u32,
-    thread: u32,
+    thread: u64,
 }
 
 fn perform(what: &str) -> Identity {
@@ -49,5 +49,6 @@ fn perform(what: &str) -> Identity {
         println!("{what} {number}");
         tick::sleep(1);
     }
-    Identity { process: process::id(), parent: parent_id(), thread: threads::id().unwrap() }
+    let (parent, thread) = (threads::parent().unwrap(), threads::id().unwrap());
+    Identity { process: process::id(), parent, thread }
 }

@@ -4,7 +4,6 @@ use std::{
     env,
     ffi::OsStr,
     io,
-    os::unix::process::{CommandExt, parent_id},
     process::{self, Command, Stdio},
 };
 
@@ -14,7 +13,7 @@ use crate::{sys, timeline};
 const PARENT: &str = "STARTED_AGAIN_BY";
 
 /// This program once more, with these `arguments`: a child that draws into the same [`timeline`]
-/// and does not outlive the thread that starts it. It must have [`case!`](crate::case!) or
+/// and does not outlive this process (on Linux, the thread that starts it). It must have [`case!`](crate::case!) or
 /// [`output::start`](crate::output::start) first in `main`.
 ///
 /// ```no_run
@@ -22,11 +21,7 @@ const PARENT: &str = "STARTED_AGAIN_BY";
 /// # std::io::Result::Ok(())
 /// ```
 pub fn again<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
-    // The file may have been replaced or removed since: this is the one that runs.
-    let mut command = Command::new("/proc/self/exe");
-    if let Some(name) = env::args_os().next() {
-        command.arg0(name);
-    }
+    let mut command = sys::this_program();
     command.args(arguments).envs(timeline::env()).env(PARENT, process::id().to_string());
     command
 }
@@ -49,13 +44,9 @@ pub fn printed_by<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> io
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// In a child that [`again`] started: has the kernel kill it with its parent.
+/// In a child that [`again`] started: ends it with its parent.
 pub(crate) fn follow_parent() {
-    let Some(parent) = env::var(PARENT).ok().and_then(|id| id.parse().ok()) else { return };
-    if parent_id() == parent {
-        sys::die_with_parent();
-        if parent_id() != parent {
-            process::exit(1); // it has ended just now
-        }
+    if let Some(parent) = env::var(PARENT).ok().and_then(|id| id.parse().ok()) {
+        sys::follow(parent);
     }
 }

@@ -10,18 +10,11 @@
 //! ```
 
 use std::{
-    env,
-    ffi::{OsStr, OsString},
-    fmt::Display,
-    ops::RangeInclusive,
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
-    process::exit,
-    str::FromStr,
-    time::Duration,
+    env, ffi::OsString, fmt::Display, ops::RangeInclusive, path::PathBuf, process::exit,
+    str::FromStr, time::Duration,
 };
 
-use crate::{eprintln, output, program, text::visible, tick, timeline};
+use crate::{eprintln, output, program, sys, text::visible, tick, timeline};
 
 /// The arguments of this program, taken one flag at a time.
 ///
@@ -149,7 +142,7 @@ impl Args {
         let (flags, mut operands): (Vec<_>, Vec<_>) = self
             .left
             .drain(..)
-            .partition(|word| word.len() > 1 && word.as_bytes().starts_with(b"-"));
+            .partition(|word| word.len() > 1 && word.as_encoded_bytes().starts_with(b"-"));
         self.left = flags;
         operands.append(&mut self.behind);
         operands
@@ -211,9 +204,9 @@ fn split(mut words: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<OsStr
 fn take_word(left: &mut Vec<OsString>, flag: &str) -> Result<Option<OsString>, String> {
     let mut found = None;
     while let Some((position, inline)) = left.iter().enumerate().find_map(|(i, argument)| {
-        let rest = argument.as_bytes().strip_prefix(flag.as_bytes())?;
-        match rest.strip_prefix(b"=") {
-            Some(value) => Some((i, Some(OsStr::from_bytes(value).to_owned()))),
+        let rest = sys::strip_prefix(argument, flag)?;
+        match sys::strip_prefix(rest, "=") {
+            Some(value) => Some((i, Some(value.to_owned()))),
             None => rest.is_empty().then_some((i, None)),
         }
     }) {
@@ -279,7 +272,8 @@ fn seconds(text: &str, range: &RangeInclusive<f64>) -> Result<Duration, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
+    #[cfg(unix)]
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
     fn take<T: FromStr<Err: Display>>(
         words: &str,
@@ -353,6 +347,7 @@ mod tests {
         assert!(seconds("99999999999999999999999", &(0.0..=f64::MAX)).is_err());
     }
 
+    #[cfg(unix)]
     #[test]
     fn bytes_that_are_not_utf_8_are_an_error_or_a_path() {
         let words = || {
@@ -366,6 +361,7 @@ mod tests {
         assert_eq!(args.operands(), [OsStr::from_bytes(b"\xff")]);
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_variable_that_is_set_is_usable_or_an_error() {
         let read = |bytes: &[u8]| variable("KEY", Some(OsStr::from_bytes(bytes).to_owned()));

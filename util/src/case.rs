@@ -1,5 +1,15 @@
 //! The first line of a case's `main`.
 
+/// Prints one line that says that a case, or a part of it, cannot be shown on this system, and `why`,
+/// and where to see it whole. What else the case prints is as on Linux.
+///
+/// ```
+/// util::needs_linux("only its kernel reports it");
+/// ```
+pub fn needs_linux(why: &str) {
+    println!("needs Linux: {why}; run this case there, in WSL or in a container");
+}
+
 /// The first statement of a case's `main`: makes it a well-behaved command-line program.
 ///
 /// - `--help` prints the header of the case: the `//!` lines at the top of its file. `--version`

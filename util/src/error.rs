@@ -2,11 +2,7 @@
 
 use std::{error, fmt, io};
 
-use crate::{output, signal};
-
-/// What the operating system says if there may be no more threads or processes. It does not say of
-/// what.
-const EAGAIN: i32 = 11;
+use crate::{output, sys};
 
 /// `Ok`, or an [`Error`] that says what failed.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -20,7 +16,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// ```
 pub fn fail(message: impl fmt::Display) -> ! {
     crate::eprintln!("error: {message}");
-    output::end(signal::REPORTED, "")
+    output::end(sys::REPORTED, "")
 }
 
 /// Any error, for `main` to return: unlike a `Box<dyn Error>` it is printed in words, with its
@@ -49,7 +45,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = self.0.to_string();
         let code = self.0.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-        if code == Some(EAGAIN) {
+        if code == Some(sys::NO_MORE_THREADS) {
             text = format!("cannot start a thread or a process: {text}");
         }
         let mut cause = self.0.source();

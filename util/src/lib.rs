@@ -1,5 +1,5 @@
-//! What all chapters share. It depends on nothing but `std`, so that a first
-//! `cargo run --example …` on a clean checkout is over in seconds.
+//! What all chapters share. On Linux it depends on nothing but `std`, so that
+//! a first `cargo run --example …` on a clean checkout is over in seconds.
 //!
 //! - [`tick`]: the unit of time the cases sleep in.
 //! - [`timeline`]: who ran when, as a picture.
@@ -7,7 +7,9 @@
 //! - [`measure`]: time, context switches and memory, and a table to print them in.
 //! - [`heap`]: what a piece of work takes from the heap.
 //! - [`held`]: what processes hold, in the kernel too.
+//! - [`threads`]: which threads there are.
 //! - [`case!`]: the first line of a case's `main`.
+//! - [`needs_linux`]: what a case prints where it cannot be shown.
 //! - [`args`]: the few flags a case takes.
 //! - [`text`]: text from outside, made safe to print.
 //! - [`Result`]: what `main` returns.
@@ -16,10 +18,12 @@
 //! - [`again()`] and [`printed_by`]: this program once more, as a child.
 //! - [`compiler`]: what the compiler says to a program it refuses.
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-compile_error!(
-    "these cases read what a 64-bit Linux kernel reports (/proc, its clocks); build them there"
-);
+#[cfg(not(any(
+    all(target_os = "linux", target_pointer_width = "64"),
+    target_os = "macos",
+    windows
+)))]
+compile_error!("these cases run on 64-bit Linux, macOS and Windows; build them there");
 
 mod again;
 pub mod args;
@@ -28,18 +32,18 @@ pub mod compiler;
 mod error;
 pub mod heap;
 pub mod held;
-mod interrupt;
 pub mod measure;
 pub mod output;
 pub mod scratch;
-mod signal;
 mod sys;
 pub mod text;
+pub mod threads;
 pub mod tick;
 pub mod timeline;
 pub mod work;
 
 pub use again::{again, printed_by};
+pub use case::needs_linux;
 pub use error::{Error, Result, fail};
 
 /// The name of this program's file, as it was started.

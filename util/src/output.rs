@@ -9,7 +9,8 @@
 //!
 //! The processes of a program share its standard output. If one that this program started as a copy
 //! of itself cannot write, it tells the first one, and that ends in the same way: a parent need not
-//! make sense of a child that is gone.
+//! make sense of a child that is gone. On macOS and Windows it does not tell, it just ends; and on
+//! Windows, which has no `SIGPIPE`, a program whose reader is gone exits with status 1.
 //!
 //! A thread, process, file or memory that cannot be had ends the program in this way too, if it is
 //! not handled: `thread::spawn` and `Scope::spawn` panic then, as `unwrap` does, and the threads
@@ -19,20 +20,15 @@
 //! panic if it cannot be written.
 
 use std::{
-    fs,
     io::{self, Write},
-    iter,
-    os::unix::process::parent_id,
     panic,
-    path::PathBuf,
-    process,
     sync::Once,
     thread,
 };
 
 use crate::{
     again, scratch,
-    signal::{self, FAILED},
+    sys::{self, FAILED},
 };
 
 /// Prints a line on standard error like `std`'s macro of that name, which panics if it cannot; this
@@ -66,7 +62,7 @@ macro_rules! eprintln {
 pub fn start() -> Output {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        signal::listen();
+        sys::listen();
         again::follow_parent();
         let next = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
@@ -81,7 +77,7 @@ pub fn start() -> Output {
                 Some(error) => code(error, "(os error ", ')'),
                 None => code(text, "Os { code: ", ','),
             };
-            if let Some(code) = code.filter(|code| EXHAUSTED.contains(code)) {
+            if let Some(code) = code.filter(|code| sys::EXHAUSTED.contains(code)) {
                 let is_thread = of_tokio.is_some() || text.starts_with("failed to spawn thread: ");
                 let what =
                     if is_thread { "cannot start a thread" } else { "a resource is exhausted" };
@@ -92,10 +88,6 @@ pub fn start() -> Output {
     });
     Output(())
 }
-
-/// The errors of a system that has no more of something: `EAGAIN` (threads, processes), `ENOMEM`,
-/// `ENFILE`, `EMFILE`, `ENOSPC`.
-const EXHAUSTED: [i32; 5] = [11, 12, 23, 24, 28];
 
 /// The number of the operating system's error in the text of one, where it stands between `before`
 /// and `behind`.
@@ -132,28 +124,8 @@ fn fail(error: &str, code: Option<i32>) -> ! {
 /// is about its output.
 pub(crate) fn end(code: i32, line: &str) -> ! {
     scratch::remove_all();
-    match first_process() {
-        Some(first) => signal::tell(first, code),
-        None => signal::end(code, Some(line)),
-    }
+    sys::stop_writing(code, line);
     loop {
         thread::park(); // another thread is ending the process
     }
-}
-
-/// The farthest ancestor in an unbroken line that runs this program and has this standard output;
-/// `None`, if the parent does not.
-fn first_process() -> Option<u32> {
-    let of = |process: u32| -> Option<[PathBuf; 2]> {
-        let link = |name| fs::read_link(format!("/proc/{process}/{name}")).ok();
-        Some([link("exe")?, link("fd/1")?])
-    };
-    let own = of(process::id())?;
-    let parent_of = |process: &u32| {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
-    };
-    iter::successors(Some(parent_id()), parent_of)
-        .take_while(|id| of(*id).as_ref() == Some(&own))
-        .last()
 }

@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
     process,
@@ -13,12 +13,12 @@ use std::{
     },
 };
 
-use crate::program;
+use crate::{program, sys};
 
 /// All directories that are there, to be removed also if the program ends without dropping them.
 static DIRECTORIES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// A directory in the one for temporary files (`$TMPDIR`, else `/tmp`). It is removed with all that
+/// A directory in the one for temporary files (see [`env::temp_dir`]). It is removed with all that
 /// is in it when this is dropped, and when the program ends because its output cannot be written.
 /// See [`directory`].
 #[derive(Debug)]
@@ -36,8 +36,7 @@ pub struct Directory(PathBuf);
 /// # std::io::Result::Ok(())
 /// ```
 pub fn directory() -> io::Result<Directory> {
-    use std::os::unix::fs::DirBuilderExt;
-    let path = create("directory", |path| fs::DirBuilder::new().mode(0o700).create(path))?.1;
+    let path = create("directory", sys::private_directory)?.1;
     all().push(path.clone());
     Ok(Directory(path))
 }
@@ -61,10 +60,7 @@ pub fn directory() -> io::Result<Directory> {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn file() -> io::Result<File> {
-    let open = |path: &Path| OpenOptions::new().create_new(true).read(true).write(true).open(path);
-    let (file, path) = create("file", open)?;
-    fs::remove_file(path)?;
-    Ok(file)
+    Ok(create("file", sys::unnamed_file)?.0)
 }
 
 impl Directory {
@@ -97,7 +93,10 @@ fn all() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
 }
 
 /// Creates `what` under a name that is not there yet.
-fn create<T>(what: &str, create: impl Fn(&Path) -> io::Result<T>) -> io::Result<(T, PathBuf)> {
+pub(crate) fn create<T>(
+    what: &str,
+    create: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(T, PathBuf)> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let temporary = env::temp_dir();
     loop {

@@ -37,7 +37,6 @@
 use std::{
     ffi::OsStr,
     fmt::{self, Write},
-    os::unix::ffi::OsStrExt,
 };
 
 /// `text` with every character escaped that could mislead a reader or a terminal: see
@@ -53,7 +52,7 @@ use std::{
 /// assert_eq!(format!("cannot open {:?}", visible("a \"b\"")), r#"cannot open "a \"b\"""#);
 /// ```
 pub fn visible<T: AsRef<OsStr> + ?Sized>(text: &T) -> Visible<'_> {
-    Visible(text.as_ref().as_bytes())
+    Visible(text.as_ref().as_encoded_bytes())
 }
 
 /// The same for bytes, which need not be UTF-8.

@@ -27,7 +27,7 @@ mod interpreter;
 use interpreter::{Interpreter, Op};
 use multitask::{advice::gains_nothing, cores};
 use std::{
-    collections::BTreeSet, io, os::unix::fs::MetadataExt, path::PathBuf, process::Command,
+    collections::BTreeSet, env::consts::EXE_SUFFIX, io, path::PathBuf, process::Command,
     sync::atomic::Ordering::SeqCst, thread, time::Duration,
 };
 use util::{
@@ -135,14 +135,17 @@ fn pythons() -> Vec<(PathBuf, Option<bool>)> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for name in PYTHONS {
-        let places = std::env::split_paths(&path).map(|folder| folder.join(name));
+        let name = format!("{name}{EXE_SUFFIX}");
+        let places = std::env::split_paths(&path).map(|folder| folder.join(&name));
         let Some(program) = places.into_iter().find(|place| place.is_file()) else { continue };
-        let Ok(file) = program.metadata() else { continue };
+        let ask = "import os, sys, sysconfig; file = os.stat(sys.executable); \
+            print(sysconfig.get_config_var('Py_GIL_DISABLED'), file.st_dev, file.st_ino)";
+        let answer = Command::new(&program).args(["-c", ask]).output();
+        let answer = answer.map(|output| output.stdout).unwrap_or_default();
+        let free = answer.starts_with(b"1");
         // `python3` and `python3.13t` can be one file: by a link of either kind.
-        if seen.insert((file.dev(), file.ino())) {
-            let ask = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED'))";
-            let answer = Command::new(&program).args(["-c", ask]).output();
-            let free = answer.is_ok_and(|output| output.stdout.starts_with(b"1"));
+        let file = if answer.is_empty() { program.as_os_str().as_encoded_bytes() } else { &answer };
+        if seen.insert(file.to_owned()) {
             let locks: &[_] = if free { &[Some(true), Some(false)] } else { &[None] };
             found.extend(locks.iter().map(|lock| (program.clone(), *lock)));
         }

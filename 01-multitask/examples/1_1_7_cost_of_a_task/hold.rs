@@ -23,7 +23,8 @@ fn held(children: &[u32]) -> Held {
 }
 
 fn bytes(held: Held) -> [u64; 5] {
-    [held.user, held.page_tables, held.stacks, held.sockets, held.all()]
+    let kernel = held.kernel.expect("Linux reports it");
+    [held.user, kernel.page_tables, kernel.stacks, kernel.sockets, held.all()]
 }
 
 // ANCHOR: hold

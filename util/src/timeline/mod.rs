@@ -29,6 +29,7 @@
 //! timeline. For the picture the signal's handler starts the program anew in the same process, and
 //! [`case!`](crate::case!), [`Args::new`](crate::args::Args::new) or [`start`], whichever comes
 //! first, draws and ends it: nothing may stand before it that must not happen twice.
+//! On macOS and Windows a signal ends the program without a picture.
 
 mod chart;
 mod html;
@@ -40,11 +41,9 @@ use chart::{Chart, Event};
 use std::{
     cell::OnceCell,
     env as environment,
-    ffi::CStr,
     fmt::Display,
     fs::{self, File, OpenOptions},
     io::{self, IsTerminal, Write},
-    os::{fd::AsFd, unix::fs::FileExt},
     path::{Path, PathBuf},
     process,
     sync::{
@@ -55,27 +54,22 @@ use std::{
     time::Instant,
 };
 
-use crate::{eprintln, interrupt, sys, text::visible};
+use crate::{
+    eprintln,
+    sys::{self, Record},
+    text::visible,
+};
 pub use chart::Kind;
-
-/// What the record is called in `/proc`.
-const RECORD_NAME: &CStr = c"timeline";
 
 /// Whether anything is recorded: all that a span looks at when nothing is.
 static ON: AtomicBool = AtomicBool::new(false);
+/// To which the events of all processes are appended.
 static RECORD: OnceLock<Record> = OnceLock::new();
 /// Rows and spans are numbered within a process; row 0 is its first thread's.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Where a child finds the record of the program that started it.
 const RECORD_VARIABLE: &str = "TIMELINE_RECORD";
-
-/// The file the events of all processes are appended to.
-struct Record {
-    file: File,
-    /// A path at which other processes can open it.
-    path: PathBuf,
-}
 
 /// What is to become of the record.
 #[derive(Debug)]
@@ -113,12 +107,11 @@ pub(crate) fn check() {
 /// Draws what there was and ends this process, if a signal interrupted the program that it ran
 /// before.
 pub(crate) fn end_if_interrupted() {
-    let name = RECORD_NAME.to_str().expect("it is ASCII");
-    let Some(interrupted) = interrupt::taken(name) else { return };
-    append(&interrupted.file, sys::monotonic_nanoseconds(), process::id(), &Event::Ended);
+    let Some(interrupted) = sys::taken() else { return };
+    append(&interrupted.record.file, sys::monotonic_nanoseconds(), process::id(), &Event::Ended);
     let value = environment::var_os("TIMELINE").unwrap_or_default();
     match target(Path::new(&value)) {
-        Ok(Some(target)) => draw_or_complain(&interrupted.file, &target),
+        Ok(Some(target)) => draw_or_complain(&interrupted.record, &target),
         Ok(None) => {}
         Err(complaint) => eprintln!("timeline: no picture: {complaint}"),
     }
@@ -280,10 +273,11 @@ impl Drop for Timeline {
             // A signal while a file is written has it written again. What stands on a terminal
             // cannot be taken back.
             if matches!(target, Target::Terminal) {
-                interrupt::stop();
+                sys::stop();
             }
-            draw_or_complain(&record.file, target);
-            interrupt::stop();
+            draw_or_complain(record, target);
+            sys::stop();
+            sys::remove_record();
         }
     }
 }
@@ -350,10 +344,10 @@ fn open() -> Result<Timeline, String> {
     let Some(target) = target(Path::new(&value))? else {
         return Ok(Timeline { role: Role::Off });
     };
-    let record = new_record().map_err(|e| format!("no record: {e}"))?;
+    let record = sys::new_record().map_err(|e| format!("no record: {e}"))?;
     let role = record_into(record, &program(), Role::Root(target));
     if let (Some(_), Some(record)) = (&role, RECORD.get()) {
-        interrupt::start_again(&record.file);
+        sys::start_again(&record.file);
     }
     Ok(Timeline { role: role.unwrap_or(Role::Off) })
 }
@@ -417,32 +411,20 @@ fn draft(picture: &Path) -> PathBuf {
     name.into()
 }
 
-/// A file in memory: it is gone with the last process that has it open, however that one ended.
-/// Others reach it through this process's descriptor.
-fn new_record() -> io::Result<Record> {
-    use std::os::fd::AsRawFd;
-    let memory = sys::memory_file(RECORD_NAME)?;
-    let own = format!("/proc/self/fd/{}", memory.as_raw_fd());
-    let file = OpenOptions::new().append(true).read(true).open(own)?; // the same one, to append to
-    let path = format!("/proc/{}/fd/{}", process::id(), file.as_raw_fd()).into();
-    Ok(Record { file, path })
-}
-
-fn draw_or_complain(record: &File, target: &Target) {
+fn draw_or_complain(record: &Record, target: &Target) {
     if let Err(error) = make_picture(record, target) {
         eprintln!("timeline: no picture: {error}");
     }
 }
 
-fn make_picture(record: &File, target: &Target) -> io::Result<()> {
-    let mut lines = vec![0; record.metadata()?.len() as usize];
-    record.read_exact_at(&mut lines, 0)?;
+fn make_picture(record: &Record, target: &Target) -> io::Result<()> {
+    let lines = fs::read(&record.path)?;
     let chart = Chart::from_record(&String::from_utf8_lossy(&lines));
     match target {
         Target::Terminal => {
             let stderr = io::stderr();
             let terminal = stderr.is_terminal();
-            let columns = sys::terminal_columns(stderr.as_fd())
+            let columns = sys::terminal_columns()
                 .or_else(|| environment::var("COLUMNS").ok()?.parse().ok())
                 .unwrap_or(100);
             let colors = terminal && environment::var_os("NO_COLOR").is_none_or(|v| v.is_empty());

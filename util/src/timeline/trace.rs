@@ -4,7 +4,8 @@
 use super::chart::Chart;
 use std::fmt::Write;
 
-/// Above all numbers that Linux gives to processes and threads.
+/// Above all numbers that Linux and macOS give to processes and threads; Windows gives no number
+/// that is odd, and may give one of these to another process, where it does no harm.
 const FIRST_THREAD: u64 = 1 << 22;
 
 pub(super) fn draw(chart: &Chart) -> String {

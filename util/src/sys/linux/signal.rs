@@ -15,24 +15,29 @@ compile_error!("`struct sigaction` has another layout on this machine");
 use std::{
     ffi::{c_int, c_ulong, c_void},
     fmt::Write,
-    ptr,
+    fs, iter,
+    os::unix::process::parent_id,
+    path::PathBuf,
+    process, ptr,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
 
+use crate::sys::{FAILED, REPORTED};
+
 /// The error of a write to a pipe or socket whose reader is gone.
-pub(crate) const EPIPE: c_int = 32;
+const EPIPE: c_int = 32;
 const SIGPIPE: c_int = 13;
-pub(crate) const SIG_DFL: usize = 0;
+pub(super) const SIG_DFL: usize = 0;
 const SI_USER: c_int = 0; // sent by `kill`, or by the kernel for a write of this process
 const SI_QUEUE: c_int = -1; // sent by `sigqueue`
-pub(crate) const SA_SIGINFO: c_int = 4;
-pub(crate) const SA_ONSTACK: c_int = 0x0800_0000;
-pub(crate) const SA_RESTART: c_int = 0x1000_0000;
+pub(super) const SA_SIGINFO: c_int = 4;
+pub(super) const SA_ONSTACK: c_int = 0x0800_0000;
+pub(super) const SA_RESTART: c_int = 0x1000_0000;
 const SA_NODEFER: c_int = 0x4000_0000; // so the handler can end this process by the same signal
 
 #[repr(C)]
-pub(crate) struct Action {
+pub(super) struct Action {
     /// The address of a function, or [`SIG_DFL`]. With [`SA_SIGINFO`] the function is called with
     /// the signal, an [`Info`] and a context.
     pub handler: usize,
@@ -42,7 +47,7 @@ pub(crate) struct Action {
 }
 
 #[repr(C)]
-pub(crate) struct Info {
+pub(super) struct Info {
     signal: c_int,
     error: c_int,
     code: c_int,
@@ -55,14 +60,14 @@ pub(crate) struct Info {
 }
 
 unsafe extern "C" {
-    pub(crate) fn sigaction(signal: c_int, action: *const Action, old: *mut Action) -> c_int;
+    pub(super) fn sigaction(signal: c_int, action: *const Action, old: *mut Action) -> c_int;
     fn write(descriptor: c_int, bytes: *const u8, count: usize) -> isize;
     // With `usize` for the handler, as `SIG_DFL` is a number and not a function.
-    pub(crate) safe fn signal(signal: c_int, handler: usize) -> usize;
+    pub(super) safe fn signal(signal: c_int, handler: usize) -> usize;
     // The value is a `union` as large as a pointer, which is passed like a number.
     safe fn sigqueue(process: c_int, signal: c_int, value: usize) -> c_int;
-    pub(crate) safe fn getpid() -> c_int;
-    pub(crate) safe fn kill(process: c_int, signal: c_int) -> c_int;
+    pub(super) safe fn getpid() -> c_int;
+    pub(super) safe fn kill(process: c_int, signal: c_int) -> c_int;
     safe fn _exit(status: c_int) -> !;
 }
 
@@ -91,9 +96,35 @@ extern "C" fn handler(_: c_int, info: *const Info, _: *mut c_void) {
     }
 }
 
+/// Ends this process after a failed write to standard output, or the one that it is a child of,
+/// which then prints the line if it is about its output. Returns only if that is under way already.
+pub(crate) fn stop_writing(code: c_int, line: &str) {
+    match first_process() {
+        Some(first) => tell(first, code),
+        None => end(code, Some(line)),
+    }
+}
+
+/// The farthest ancestor in an unbroken line that runs this program and has this standard output;
+/// `None`, if the parent does not.
+fn first_process() -> Option<u32> {
+    let of = |process: u32| -> Option<[PathBuf; 2]> {
+        let link = |name| fs::read_link(format!("/proc/{process}/{name}")).ok();
+        Some([link("exe")?, link("fd/1")?])
+    };
+    let own = of(process::id())?;
+    let parent_of = |process: &u32| {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+    };
+    iter::successors(Some(parent_id()), parent_of)
+        .take_while(|id| of(*id).as_ref() == Some(&own))
+        .last()
+}
+
 /// Tells `process` of a failed write to standard output, which ends it. Its children end with it;
 /// this one does at the latest in a moment.
-pub(crate) fn tell(process: u32, code: c_int) -> ! {
+fn tell(process: u32, code: c_int) -> ! {
     sigqueue(process as c_int, SIGPIPE, code as usize);
     std::thread::sleep(Duration::from_secs(1));
     if code == EPIPE { die_of_sigpipe() } else { _exit(1) }
@@ -102,7 +133,7 @@ pub(crate) fn tell(process: u32, code: c_int) -> ! {
 /// Ends this process after a failed write to standard output, with a line on standard error, which
 /// is made from the `code` if there is none. Does nothing if that is under way already, in another
 /// thread or in this one before a signal.
-pub(crate) fn end(code: c_int, line: Option<&str>) {
+fn end(code: c_int, line: Option<&str>) {
     static UNDER_WAY: AtomicBool = AtomicBool::new(false);
     if UNDER_WAY.swap(true, Relaxed) {
         return;
@@ -125,12 +156,6 @@ pub(crate) fn end(code: c_int, line: Option<&str>) {
     unsafe { write(2, line.as_ptr(), line.len()) };
     _exit(1)
 }
-
-/// No error's number: of a failure whose line is on standard error already.
-pub(crate) const REPORTED: c_int = -1;
-
-/// What the line on standard error begins with.
-pub(crate) const FAILED: &str = "error: cannot write to standard output";
 
 /// What `std` would say, which allocates: the errors that a write to a file can have.
 fn text(code: c_int) -> &'static str {

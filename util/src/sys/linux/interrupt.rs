@@ -30,8 +30,11 @@ use std::{
     },
 };
 
-use crate::signal::{
-    Action, Info, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIG_DFL, getpid, kill, sigaction, signal,
+use super::{
+    RECORD_NAME, Record,
+    signal::{
+        Action, Info, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIG_DFL, getpid, kill, sigaction, signal,
+    },
 };
 
 unsafe extern "C" {
@@ -165,25 +168,25 @@ extern "C" fn handler(number: c_int, _: *const Info, _: *mut c_void) {
 #[derive(Debug)]
 pub(crate) struct Taken {
     signal: c_int,
-    /// The file that was handed on.
-    pub file: File,
+    /// The record that was handed on.
+    pub record: Record,
 }
 
-/// What [`start_again`] began, if this process was started again by it. The file must be one in
-/// memory called `name`.
-pub(crate) fn taken(name: &str) -> Option<Taken> {
+/// What [`start_again`] began, if this process was started again by it. The file must be the record
+/// of a timeline.
+pub(crate) fn taken() -> Option<Taken> {
     let value = env::var(VARIABLE).ok()?;
     let [process, descriptor, signal] = value.split(' ').collect::<Vec<_>>().try_into().ok()?;
     let descriptor: u32 = descriptor.parse().ok()?;
     let signal = signal.parse().ok().filter(|signal| SIGNALS.contains(signal))?;
     let path = format!("/proc/self/fd/{descriptor}");
-    let is_that_file = fs::read_link(&path)
-        .is_ok_and(|file| file == Path::new(&format!("/memfd:{name} (deleted)")));
+    let name = format!("/memfd:{} (deleted)", RECORD_NAME.to_str().ok()?);
+    let is_that_file = fs::read_link(&path).is_ok_and(|file| file == Path::new(&name));
     if process.parse() != Ok(process::id()) || !is_that_file {
         return None;
     }
-    let file = OpenOptions::new().read(true).append(true).open(path).ok()?;
-    Some(Taken { signal, file })
+    let file = OpenOptions::new().read(true).append(true).open(&path).ok()?;
+    Some(Taken { signal, record: Record { file, path: path.into() } })
 }
 
 impl Taken {

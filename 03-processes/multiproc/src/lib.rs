@@ -172,6 +172,7 @@ pub mod pool;
 mod process;
 pub mod queue;
 mod shm;
+pub mod sync;
 mod sys;
 
 pub use ipc::descriptor::Descriptor;

@@ -84,7 +84,7 @@ use crate::shm::arena::{Region, RegionId};
 use crate::shm::handle;
 use crate::shm::transit::{Carrier, Encoding};
 use crate::sys::fork;
-use crate::sys::hash::fnv1a;
+use crate::sys::hash::fingerprint;
 use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
 
 /// Why an item was not put. The queue is as it was before.
@@ -453,11 +453,6 @@ impl<T> fmt::Debug for Queue<T> {
 struct Wire {
     region: RegionId,
     items: u64,
-}
-
-/// A number for the type, the same in every process of one program.
-fn fingerprint<T>() -> u64 {
-    fnv1a(std::any::type_name::<T>().as_bytes())
 }
 
 impl<T> Serialize for Queue<T> {

@@ -47,13 +47,13 @@ pub(crate) fn add_and_wake(word: &AtomicU32, addend: u32, count: i32) {
     }
 }
 
-/// Sets `bits` (at most 2047) in `word` and wakes one that sleeps on it, as one step; see
+/// Sets `bits` (at most 2047) in `word` and wakes up to `count` that sleep on it, as one step; see
 /// [`add_and_wake`].
 #[track_caller]
-pub(crate) fn set_and_wake(word: &AtomicU32, bits: u32) {
+pub(crate) fn set_and_wake(word: &AtomicU32, bits: u32, count: i32) {
     fence(Ordering::SeqCst);
-    if !sys::wake_op(word, Change::Or, bits, 1) {
+    if !sys::wake_op(word, Change::Or, bits, count) {
         word.fetch_or(bits, Ordering::SeqCst);
-        sys::wake(word, 1);
+        sys::wake(word, count);
     }
 }

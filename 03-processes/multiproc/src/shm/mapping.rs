@@ -140,6 +140,16 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts(ptr.as_ptr(), len) }
     }
 
+    /// Where a value lies that only one process at a time may reach, by an agreement of the caller's.
+    ///
+    /// # Panics
+    ///
+    /// When it is not inside the mapping, or not aligned.
+    #[inline]
+    pub(crate) fn place<T>(&self, offset: usize) -> NonNull<T> {
+        self.at(offset, size_of::<T>(), align_of::<T>()).cast()
+    }
+
     /// Copies `bytes` to `offset`, a multiple of 8, padded with zeros to a multiple of 8.
     ///
     /// Others see the bytes only after a later release store tells them to look.

@@ -126,7 +126,7 @@ impl RobustMutex {
             return None;
         }
         self.held.store(1, Ordering::Relaxed);
-        Some(Guard { mutex: self, not_send: PhantomData })
+        Some(Guard { mutex: self, owner_died: result != 0, not_send: PhantomData })
     }
 
     /// Whether a locking call has taken the lock from an owner that died, which leaves nothing to
@@ -151,7 +151,20 @@ impl RobustMutex {
 /// The lock held; dropping it unlocks.
 pub(crate) struct Guard<'a> {
     mutex: &'a RobustMutex,
+    /// Whether the one who held the lock before died while it did.
+    pub(crate) owner_died: bool,
     not_send: PhantomData<*const ()>,
+}
+
+impl<'a> Guard<'a> {
+    /// The guard of a lock whose guard has been forgotten.
+    ///
+    /// # Safety
+    ///
+    /// This thread holds the lock, and no other guard will release it.
+    pub(crate) unsafe fn held_by_this_thread(mutex: &'a RobustMutex) -> Guard<'a> {
+        Guard { mutex, owner_died: false, not_send: PhantomData }
+    }
 }
 
 impl Drop for Guard<'_> {

@@ -7,6 +7,11 @@ pub(crate) fn fnv1a<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
     })
 }
 
+/// A number for the type, the same in every process of one program.
+pub(crate) fn fingerprint<T: ?Sized>() -> u64 {
+    fnv1a(std::any::type_name::<T>().as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -215,7 +215,7 @@ impl ByteQueue {
         control.settings.closing.store(1, Ordering::SeqCst);
         failpoint("close: wanted");
         // A putter asleep holds the lock; it does the closing itself.
-        futex::set_and_wake(&control.get.word, CLOSED);
+        futex::set_and_wake(&control.get.word, CLOSED, 1);
         failpoint("close: putter woken");
         let guard = control.put_lock.lock();
         self.finish_closing(&guard);
@@ -225,7 +225,7 @@ impl ByteQueue {
     /// Makes "closed" true. Under the putters' lock, so that no item comes after it.
     fn finish_closing(&self, _: &Guard<'_>) {
         if !self.is_closed() {
-            futex::set_and_wake(&self.control().put.word, CLOSED);
+            futex::set_and_wake(&self.control().put.word, CLOSED, 1);
         }
     }
 }

@@ -32,6 +32,8 @@ shared_struct! {
         slots: AtomicU64,
         blocks: AtomicU64,
         hand: AtomicU64,
+        /// Seats that have ever been taken; the file is long enough for their serial numbers.
+        seats: AtomicU64,
         lock: RobustMutex,
     }
 }

@@ -26,6 +26,7 @@
 mod directory;
 mod layout;
 mod region;
+pub(crate) mod seats;
 mod slots;
 mod tokens;
 

@@ -1,0 +1,177 @@
+//! What all of them have in common: a structure at the beginning of a region of shared memory, and
+//! handles to it that travel.
+
+use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::ipc::handle;
+use crate::shm::arena::seats::{self, SEATS, Seat};
+use crate::shm::arena::{Region, RegionId};
+use crate::shm::mapping::{Mapping, Shared};
+use crate::sys::fork;
+use crate::sys::hash::fingerprint;
+
+/// Where the structure's tables begin, one behind the other, or a value that it guards.
+const BEHIND: usize = 4096;
+/// The length of a table with an entry per seat.
+const TABLE: usize = SEATS * size_of::<u64>();
+
+/// A handle to an object of the type `T`, whose structure is `H`. A clone is another handle of this
+/// process.
+pub(super) struct Object<H, T> {
+    inner: Arc<Inner>,
+    types: PhantomData<fn(T) -> H>,
+}
+
+struct Inner {
+    region: Region,
+    memory: Mapping,
+    seat: Seat,
+}
+
+impl<H: Shared, T> Object<H, T> {
+    /// A new object with so many bytes behind its structure. `prepare` makes its memory, zeros, what
+    /// it begins with.
+    pub(super) fn new(
+        behind: usize,
+        prepare: impl FnOnce(&Self) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        const { assert!(size_of::<H>() <= BEHIND) };
+        let object = Self::at(Region::create((BEHIND + behind) as u64)?, behind)?;
+        prepare(&object)?;
+        Ok(object)
+    }
+
+    fn at(region: Region, behind: usize) -> io::Result<Self> {
+        let memory = region.map(0, BEHIND + behind)?;
+        let inner = Inner { region, memory, seat: seats::own()? };
+        Ok(Self { inner: Arc::new(inner), types: PhantomData })
+    }
+
+    #[inline]
+    pub(super) fn header(&self) -> &H {
+        self.inner.memory.get(0)
+    }
+
+    /// The memory, whose first [`BEHIND`] bytes are the structure's.
+    #[inline]
+    pub(super) fn memory(&self) -> &Mapping {
+        &self.inner.memory
+    }
+
+    /// This process's seat.
+    #[inline]
+    pub(super) fn seat(&self) -> Seat {
+        self.inner.seat
+    }
+
+    /// Whether both are handles to the same object.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.inner.region.id() == other.inner.region.id()
+    }
+
+    pub(super) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (handle::export(&self.inner.region)?, fingerprint::<(H, T)>()).serialize(serializer)
+    }
+
+    /// An object of which another process has encoded a handle, with as many bytes behind its
+    /// structure as it was made with.
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        behind: usize,
+    ) -> Result<Self, D::Error> {
+        let (id, of) = <(RegionId, u64)>::deserialize(deserializer)?;
+        if of != fingerprint::<(H, T)>() {
+            return Err(de::Error::custom("a handle to an object of another type"));
+        }
+        Self::at(handle::import(id)?, behind).map_err(de::Error::custom)
+    }
+}
+
+impl<H, T> Clone for Object<H, T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), types: PhantomData }
+    }
+}
+
+/// The offset of the value that a structure guards.
+pub(super) const VALUE_AT: usize = BEHIND;
+
+/// The bytes of so many tables.
+pub(super) const fn tables(count: usize) -> usize {
+    count * TABLE
+}
+
+/// The offset of a table.
+pub(super) const fn table_at(number: usize) -> usize {
+    BEHIND + number * TABLE
+}
+
+/// Panics in a fork.
+#[inline]
+pub(super) fn check_fork() {
+    if fork::is_fork() {
+        forked();
+    }
+}
+
+#[cold]
+fn forked() -> ! {
+    panic!("{}", fork::EXPLANATION);
+}
+
+/// The sleeps of one who waits for what a dead process may hold.
+pub(super) struct Naps {
+    begun: Instant,
+    deadline: Option<Instant>,
+}
+
+impl Naps {
+    pub(super) fn until(deadline: Option<Instant>) -> Naps {
+        Naps { begun: Instant::now(), deadline }
+    }
+
+    /// Until when to sleep now.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let nap = (now - self.begun) / 4;
+        let nap = nap.clamp(Duration::from_millis(20), Duration::from_millis(500));
+        Some(self.deadline.map_or(now + nap, |deadline| deadline.min(now + nap)))
+    }
+
+    /// Whether there is no time left.
+    pub(super) fn are_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
+/// Implements `Clone`, `Serialize` and `Deserialize` of a handle whose first field is its object.
+macro_rules! impl_handle {
+    ($name:ident $(<$t:ident: $bound:path>)?, $behind:expr) => {
+        impl$(<$t: $bound>)? Clone for $name$(<$t>)? {
+            fn clone(&self) -> Self {
+                Self(self.0.clone())
+            }
+        }
+
+        impl$(<$t: $bound>)? serde::Serialize for $name$(<$t>)? {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.serialize(serializer)
+            }
+        }
+
+        /// Fails when the object is gone, or is of another type.
+        impl<'de $(, $t: $bound)?> serde::Deserialize<'de> for $name$(<$t>)? {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                $crate::sync::object::Object::deserialize(deserializer, $behind).map(Self)
+            }
+        }
+    };
+}
+pub(super) use impl_handle;

@@ -86,7 +86,6 @@ impl Condvar {
     /// # Panics
     ///
     /// In a fork.
-    #[expect(clippy::type_complexity, reason = "as in the standard library")]
     pub fn wait_timeout_while<'a, T: Pod>(
         &self,
         mut guard: MutexGuard<'a, T>,

@@ -2,8 +2,6 @@
 //! dead. The behaviors are those that CPython's own tests of `multiprocessing` ask for, under our
 //! names. Kills at each step of an operation are in `src/sync/tests.rs`.
 
-mod common;
-
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::TryLockError;
@@ -17,7 +15,8 @@ use multiproc::sync::{
 };
 use multiproc::{Child, Queue, spawn};
 
-tests!([
+harness::tests! {
+    [
     a_mutex_lets_one_in_at_a_time,
     a_mutex_that_is_held_is_not_waited_for_longer_than_asked,
     the_next_is_told_of_a_holder_that_was_killed_or_panicked,
@@ -42,7 +41,9 @@ tests!([
     a_party_killed_before_it_comes_breaks_the_barrier,
     no_random_kill_loses_a_count_or_stops_anybody,
     nothing_is_left_of_what_killed_processes_made,
-] helpers []);
+]
+    helpers []
+}
 
 /// No wait that ends at all takes so long, on however busy a machine.
 const LONG: Duration = Duration::from_secs(60);
@@ -468,7 +469,9 @@ fn an_event_set_and_cleared_at_once_has_been_seen() {
 fn something_is_done_once() {
     let (once, count) = (Once::new().unwrap(), Value::<AtomicU64>::new(0).unwrap());
     let call = |(once, count): (Once, Value<AtomicU64>)| {
-        once.call_once(|| drop(count.fetch_add(1, SeqCst)));
+        once.call_once(|| {
+            count.fetch_add(1, SeqCst);
+        });
         assert!(once.is_completed());
         count.load(SeqCst)
     };
@@ -639,7 +642,7 @@ fn no_random_kill_loses_a_count_or_stops_anybody() {
             })
         })
     };
-    assert!(common::wait_until(LONG, all_went_on), "somebody waits for the dead");
+    assert!(harness::wait_until(LONG, all_went_on), "somebody waits for the dead");
     for worker in &workers {
         worker.kill().unwrap();
         let _ = worker.join();

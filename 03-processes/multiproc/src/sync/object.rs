@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::ipc::handle;
 use crate::shm::arena::seats::{self, SEATS, Seat};
 use crate::shm::arena::{Region, RegionId};
+use crate::shm::handle;
 use crate::shm::mapping::{Mapping, Shared};
 use crate::sys::fork;
 use crate::sys::hash::fingerprint;

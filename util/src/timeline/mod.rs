@@ -33,6 +33,7 @@
 
 mod chart;
 mod html;
+mod steps;
 mod svg;
 mod text;
 mod trace;
@@ -60,6 +61,7 @@ use crate::{
     text::visible,
 };
 pub use chart::Kind;
+pub use steps::Steps;
 
 /// Whether anything is recorded: all that a span looks at when nothing is.
 static ON: AtomicBool = AtomicBool::new(false);

@@ -1,11 +1,17 @@
 //! Models of the cases about races and deadlocks: the same steps, on threads that shuttle
 //! schedules. A correct version must pass in every interleaving (where there are too many, in
-//! thousands of random ones). A wrong version must fail under random schedules from a fixed seed;
-//! the schedule that makes it fail is printed, and `shuttle::replay` runs it again. Shuttle's
-//! atomics are sequentially consistent, so these models say nothing about weaker memory orderings.
+//! thousands of random ones). A wrong version must fail under random schedules from fixed seeds.
+//! Shuttle's atomics are sequentially consistent, so its models say nothing about weaker memory
+//! orderings; [`ordering`] asks loom.
 //!
-//! To see a failing schedule: `cargo test -p checks --test models -- --nocapture race`.
+//! The failing schedule of a case's mistake is drawn, and the notes show it:
+//! `cargo test -p checks --test models -- --nocapture race` prints that of the test `race…`.
 
+mod ordering;
+mod schedule;
+mod waiting;
+
+use schedule::{lock, shown, simplest_failure, step};
 use shuttle::{
     Config, Runner, check_random,
     scheduler::{DfsScheduler, RandomScheduler},
@@ -63,16 +69,19 @@ fn two(body: impl Fn(i64) + Send + Sync + 'static) {
 /// 28_10_1_race: load, then store.
 #[test]
 fn race_is_found() {
-    let said = found_wrong(|| {
+    let failure = simplest_failure("an update is lost", || {
         let sum = Arc::new(AtomicI64::new(0));
         let shared = Arc::clone(&sum);
-        two(move |step| {
+        two(move |number| {
+            let name = if number > 0 { "add" } else { "subtract" };
             let seen = shared.load(SeqCst);
-            shared.store(seen + step, SeqCst);
+            step(name, format_args!("load: {seen}"));
+            shared.store(seen + number, SeqCst);
+            step(name, format_args!("store {}", seen + number));
         });
         assert_eq!(sum.load(SeqCst), 0, "an update is lost");
     });
-    assert!(said.contains("an update is lost"), "{said}");
+    shown("race", &failure, "+1 and -1 are stored, but the sum is not 0: an update is lost");
 }
 
 /// 28_10_1_race: its cure, one step that nobody can come between.
@@ -119,16 +128,19 @@ fn fine_grained_mutex_passes() {
 /// under another.
 #[test]
 fn too_fine_grained_mutex_is_found() {
-    let said = found_wrong(|| {
+    let failure = simplest_failure("an update is lost", || {
         let sum = Arc::new(Mutex::new(0));
         let shared = Arc::clone(&sum);
-        two(move |step| {
+        two(move |number| {
+            let name = if number > 0 { "add" } else { "subtract" };
             let seen = *shared.lock().unwrap();
-            *shared.lock().unwrap() = seen + step;
+            step(name, format_args!("lock, read {seen}, unlock"));
+            *shared.lock().unwrap() = seen + number;
+            step(name, format_args!("lock, write {}, unlock", seen + number));
         });
         assert_eq!(*sum.lock().unwrap(), 0, "an update is lost");
     });
-    assert!(said.contains("an update is lost"), "{said}");
+    shown("too_fine_grained", &failure, "the sum is not 0: an update is lost");
 }
 
 /// Two locks, and two threads that take them by `take`, the second thread the other way round.
@@ -150,13 +162,19 @@ fn count(mut one: MutexGuard<i64>, mut other: MutexGuard<i64>) {
 /// 013_deadlock: A then B against B then A.
 #[test]
 fn deadlock_is_found() {
-    let said = found_wrong(|| {
-        two_locks(|first, second, _| {
-            let one = first.lock().unwrap();
-            count(one, second.lock().unwrap());
+    let failure = simplest_failure("deadlock", || {
+        two_locks(|first, second, in_order| {
+            let (name, [its_first, its_second]) = performer(in_order);
+            let one = lock(name, its_first, first);
+            count(one, lock(name, its_second, second));
         });
     });
-    assert!(said.contains("deadlock"), "{said}");
+    shown("deadlock", &failure, "deadlock: each waits for what the other one holds");
+}
+
+/// Who takes the locks in this order, and what they are called.
+fn performer(in_order: bool) -> (&'static str, [&'static str; 2]) {
+    if in_order { ("sing", ["A", "B"]) } else { ("dance", ["B", "A"]) }
 }
 
 /// 013_1_lock_order: its first cure, one order for all.
@@ -195,19 +213,21 @@ fn lock_timeout_passes() {
 /// 013_2_lock_timeout, got wrong: it tries again, but keeps what it holds.
 #[test]
 fn keeping_the_lock_while_trying_again_is_found() {
-    let said = found_wrong(|| {
-        two_locks(|first, second, _| {
-            let one = first.lock().unwrap();
+    let failure = simplest_failure("livelock", || {
+        two_locks(|first, second, in_order| {
+            let (name, [its_first, its_second]) = performer(in_order);
+            let one = lock(name, its_first, first);
             for _ in 0..3 {
                 if let Ok(other) = second.try_lock() {
                     return count(one, other);
                 }
+                step(name, format_args!("times out on {its_second}, keeps {its_first}"));
                 thread::yield_now();
             }
             panic!("still not: a livelock");
         });
     });
-    assert!(said.contains("livelock"), "{said}");
+    shown("keeping_the_lock", &failure, "neither releases what the other one waits for");
 }
 
 /// 28_12_producer_consumer: a bounded queue as one would build it, with one place.
@@ -223,14 +243,19 @@ struct Bounded {
 impl Bounded {
     const CAPACITY: usize = 1;
 
-    fn wait_until(&self, ready: impl Fn(&VecDeque<u32>) -> bool) -> MutexGuard<'_, VecDeque<u32>> {
+    fn wait_until(
+        &self,
+        thread: &str,
+        ready: impl Fn(&VecDeque<u32>) -> bool,
+    ) -> MutexGuard<'_, VecDeque<u32>> {
         let mut items = self.items.lock().unwrap();
-        if self.look_again {
-            while !ready(&items) {
-                items = self.changed.wait(items).unwrap();
-            }
-        } else if !ready(&items) {
+        while !ready(&items) {
+            step(thread, if items.is_empty() { "empty: sleeps" } else { "full: sleeps" });
             items = self.changed.wait(items).unwrap();
+            step(thread, "wakes up");
+            if !self.look_again {
+                break;
+            }
         }
         items
     }
@@ -239,18 +264,20 @@ impl Bounded {
         if self.wake_all { self.changed.notify_all() } else { self.changed.notify_one() }
     }
 
-    fn put(&self, item: u32) {
-        let mut items = self.wait_until(|items| items.len() < Self::CAPACITY);
+    fn put(&self, thread: &str, item: u32) {
+        let mut items = self.wait_until(thread, |items| items.len() < Self::CAPACITY);
         items.push_back(item);
+        step(thread, "puts, notifies");
         assert!(items.len() <= Self::CAPACITY, "over the capacity");
         self.wake();
     }
 
-    fn get(&self) -> u32 {
-        let mut items = self.wait_until(|items| !items.is_empty());
-        let item = items.pop_front().expect("an item for whoever was woken");
+    fn get(&self, thread: &str) -> u32 {
+        let mut items = self.wait_until(thread, |items| !items.is_empty());
+        let item = items.pop_front();
+        step(thread, if item.is_some() { "gets, notifies" } else { "finds nothing" });
         self.wake();
-        item
+        item.expect("an item for whoever was woken")
     }
 }
 
@@ -262,13 +289,13 @@ fn producers_and_consumers(look_again: bool, wake_all: bool) {
         .into_iter()
         .map(|item| {
             let queue = Arc::clone(&queue);
-            thread::spawn(move || queue.put(item))
+            thread::spawn(move || queue.put(&format!("producer {item}"), item))
         })
         .collect();
-    let consumers: Vec<_> = (0..2)
-        .map(|_| {
+    let consumers: Vec<_> = (1..=2)
+        .map(|number| {
             let queue = Arc::clone(&queue);
-            thread::spawn(move || queue.get())
+            thread::spawn(move || queue.get(&format!("consumer {number}")))
         })
         .collect();
     producers.into_iter().for_each(|thread| thread.join().unwrap());
@@ -283,14 +310,20 @@ fn bounded_queue_passes() {
 
 #[test]
 fn bounded_queue_that_trusts_a_wake_up_is_found() {
-    let said = found_wrong(|| producers_and_consumers(false, true));
-    assert!(said.contains("over the capacity") || said.contains("an item for"), "{said}");
+    let failure = simplest_failure("an item for", || producers_and_consumers(false, true));
+    let said = &failure.said;
+    assert!(said.contains("over the capacity") || said.contains("an item for"), "{failure:?}");
+    shown("trusted_wake_up", &failure, "the condition holds no longer: it has to be checked again");
 }
 
 #[test]
 fn bounded_queue_that_wakes_one_is_found() {
-    let said = found_wrong(|| producers_and_consumers(true, false));
-    assert!(said.contains("deadlock"), "{said}");
+    let failure = simplest_failure("deadlock", || producers_and_consumers(true, false));
+    shown(
+        "woken_wrong_one",
+        &failure,
+        "deadlock: the notification went to a thread it does not help",
+    );
 }
 
 /// 4_4_from_scratch: its queue of what is ready, a task's waker, and the loop that runs it. One

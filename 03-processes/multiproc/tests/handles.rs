@@ -10,7 +10,7 @@ use harness::wait_until;
 use multiproc::pipe::{self, SendError};
 use multiproc::queue::{Builder, GetError, PutError, Queue};
 use multiproc::ring;
-use multiproc::{Pool, SpawnError, TaskError, spawn};
+use multiproc::{Descriptor, Pool, SpawnError, TaskError, encoding, spawn};
 use serde::{Deserialize, Serialize, Serializer};
 
 harness::tests!([
@@ -26,6 +26,7 @@ harness::tests!([
     what_never_arrives_is_released,
     failed_puts_pin_nothing,
     the_end_of_memory_does_not_move_with_the_sizes,
+    encoded_bytes_keep_a_queue_until_they_are_dropped_or_decoded,
 ] helpers []);
 
 /// A queue with this number in it.
@@ -455,4 +456,54 @@ fn the_end_of_memory_does_not_move_with_the_sizes() {
     // A place of its own for each of some hundreds of slots, and no more however long this goes on.
     let (_, end) = memory();
     assert!(end < (1 << 40) + (400 << 36), "{end}");
+}
+
+fn encoded_bytes_keep_a_queue_until_they_are_dropped_or_decoded() {
+    let name = |bytes: &[u8]| encoding::decode::<(String, Queue<u32>)>(bytes.to_vec());
+    let value = || ("seven".to_owned(), with(7));
+
+    // Dropped, or given up: nobody is to decode them, and nothing is kept.
+    let made = value();
+    let encoded = encoding::encode(&made).unwrap();
+    let bytes = encoded.as_bytes().to_vec();
+    drop(encoded);
+    drop(made);
+    sweep();
+    let error = name(&bytes).unwrap_err();
+    assert!(error.to_string().contains("no process holds"), "{error}");
+    assert_eq!(error.bytes, bytes);
+
+    // Sent, by either method: kept until the first decoding, whoever has dropped the queue.
+    for by_bytes in [false, true] {
+        let made = value();
+        let encoded = encoding::encode(&made).unwrap();
+        let bytes = if by_bytes {
+            encoded.into_bytes()
+        } else {
+            let bytes = encoded.as_bytes().to_vec();
+            encoded.sent();
+            bytes
+        };
+        drop(made);
+        sweep();
+        let (seven, queue) = name(&bytes).unwrap();
+        assert_eq!((&*seven, content(&queue)), ("seven", Ok(7)));
+        drop(queue);
+        sweep();
+        assert!(name(&bytes).is_err(), "decoded once, and dropped");
+    }
+
+    // A value that is refused half-way keeps nothing, and its own bytes need no copy.
+    let made = (with(8), Never(0));
+    assert!(encoding::encode(&made).is_err());
+    let text = "text".to_owned();
+    assert!(std::ptr::eq(encoding::encode(&text).unwrap().as_bytes(), text.as_bytes()));
+    assert_eq!(encoding::decode::<String>(text.clone().into_bytes()), Ok(text));
+    let error = encoding::decode::<String>(vec![0xff]).unwrap_err();
+    assert!(error.bytes == [0xff] && error.to_string().contains("UTF-8"), "{error}");
+
+    // A descriptor needs a packet.
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let error = encoding::encode(&Descriptor::new(reader)).unwrap_err();
+    assert!(error.to_string().contains("descriptor"), "{error}");
 }

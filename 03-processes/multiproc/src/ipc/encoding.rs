@@ -71,7 +71,7 @@ pub fn encode<T: Serialize + 'static>(value: &T) -> Result<Encoded<'_>, EncodeEr
     let encoding = Encoding::begin(Carrier::Memory);
     let mut bytes = Vec::new();
     codec::encode(value, &mut bytes)?;
-    Ok(Encoded { bytes: Cow::Owned(bytes), handles: encoding.into_ranges() })
+    Ok(Encoded { bytes: Cow::Owned(bytes), handles: encoding.into_regions() })
 }
 
 /// The value that `bytes`, all of them, encode. They have been encoded by this very version of the

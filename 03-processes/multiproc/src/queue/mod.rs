@@ -75,7 +75,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::{self, DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ipc::codec;
@@ -467,10 +467,10 @@ impl<'de, T> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Queue<T>, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
         if wire.items != fingerprint::<T>() {
-            return Err(de::Error::custom("a queue of items of another type"));
+            return Err(handle::refused("it holds a queue of items of another type"));
         }
         let region: Region = handle::import(wire.region)?;
-        let inner = ByteQueue::at(region).map_err(de::Error::custom)?;
+        let inner = ByteQueue::at(region).map_err(handle::refused)?;
         Ok(Queue { inner: Arc::new(inner), items: PhantomData })
     }
 }

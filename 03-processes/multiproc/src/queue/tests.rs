@@ -508,7 +508,11 @@ fn what_cannot_be_decoded_is_an_error_and_the_next_item_is_fine() {
     impl<'de> Deserialize<'de> for Even {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Even, D::Error> {
             let value = u8::deserialize(deserializer)?;
-            if value.is_multiple_of(2) { Ok(Even(value)) } else { Err(de::Error::custom("odd")) }
+            if value.is_multiple_of(2) {
+                Ok(Even(value))
+            } else {
+                Err(serde::de::Error::custom("odd"))
+            }
         }
     }
     let queue = Queue::bounded(3).unwrap();

@@ -20,15 +20,17 @@ pub(crate) fn export<E: serde::ser::Error>(region: &Region) -> Result<RegionId, 
 
 /// Opens a region while a handle is decoded.
 pub(crate) fn import<E: serde::de::Error>(id: RegionId) -> Result<Region, E> {
-    let failed = |reason: String| {
-        reason::leave(reason.clone());
-        E::custom(reason)
-    };
-    let region = Region::open(id).map_err(|error| failed(error.to_string()))?;
-    region.ok_or_else(|| {
+    Region::open(id).map_err(refused)?.ok_or_else(|| {
         GONE.set(true);
-        failed("it holds a handle to what no process holds any more".to_owned())
+        refused("it holds a handle to what no process holds any more")
     })
+}
+
+/// The error of a handle that cannot be decoded for this reason.
+pub(crate) fn refused<E: serde::de::Error>(reason: impl ToString) -> E {
+    let reason = reason.to_string();
+    reason::leave(reason.clone());
+    E::custom(reason)
 }
 
 /// Forgets, on this thread, that a handle was gone.

@@ -40,11 +40,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::arena::{Region, RegionId};
 use super::mapping::{Mapping, Shared};
 use crate::shm::handle;
+use crate::sys::hash::fingerprint;
 
 /// The atomic integers of the standard library.
 #[expect(private_bounds, reason = "sealed: the memory holds whatever other processes write")]
@@ -133,27 +134,49 @@ impl<T: Atomic> fmt::Debug for Array<T> {
     }
 }
 
-impl<T> Serialize for Array<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (handle::export(&self.inner.region)?, self.inner.len, size_of::<T>()).serialize(serializer)
+/// How a handle travels: where the numbers are, how many, and what the handle is.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    region: RegionId,
+    len: usize,
+    handle: u64,
+}
+
+impl<T> Array<T> {
+    /// Encodes a handle of the type `H`.
+    fn export<H, S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let region = handle::export(&self.inner.region)?;
+        Wire { region, len: self.inner.len, handle: fingerprint::<H>() }.serialize(serializer)
     }
 }
 
+impl<T: Atomic> Array<T> {
+    /// Decodes a handle of the type `H`.
+    fn import<'de, H, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wire = Wire::deserialize(deserializer)?;
+        if wire.handle != fingerprint::<H>() {
+            return Err(handle::refused("it holds a handle of another type"));
+        }
+        Self::map(handle::import(wire.region)?, wire.len).map_err(handle::refused)
+    }
+}
+
+impl<T> Serialize for Array<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.export::<Self, S>(serializer)
+    }
+}
+
+/// Fails when the array is gone, or the handle is of another type.
 impl<'de, T: Atomic> Deserialize<'de> for Array<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (id, len, size) = <(RegionId, usize, usize)>::deserialize(deserializer)?;
-        if size != size_of::<T>() {
-            return Err(de::Error::custom("the array has elements of another size"));
-        }
-        Self::map(handle::import(id)?, len).map_err(de::Error::custom)
+        Self::import::<Self, D>(deserializer)
     }
 }
 
 /// One atomic integer in shared memory. Dereferences to it.
 ///
 /// A clone is another handle to the same integer.
-#[derive(Serialize, Deserialize)]
-#[serde(bound(serialize = "", deserialize = "T: Atomic"))]
 pub struct Value<T>(Array<T>);
 
 impl<T: Atomic> Value<T> {
@@ -175,6 +198,19 @@ impl<T: Atomic> Deref for Value<T> {
     #[inline]
     fn deref(&self) -> &T {
         &self.0[0]
+    }
+}
+
+impl<T> Serialize for Value<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.export::<Self, S>(serializer)
+    }
+}
+
+/// Fails when the integer is gone, or the handle is of another type.
+impl<'de, T: Atomic> Deserialize<'de> for Value<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Array::import::<Self, D>(deserializer).map(Value)
     }
 }
 

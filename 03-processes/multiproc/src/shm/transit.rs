@@ -83,7 +83,7 @@ impl Encoding {
 
     /// The handles in the bytes and the regions they stand for. The caller is to
     /// [recall](Region::recall) those that nobody will decode.
-    pub(crate) fn into_ranges(self) -> Vec<(Region, RegionId)> {
+    pub(crate) fn into_regions(self) -> Vec<(Region, RegionId)> {
         let this = ManuallyDrop::new(self);
         this.end()
     }

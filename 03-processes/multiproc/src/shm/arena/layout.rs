@@ -40,8 +40,10 @@ const _: () = {
     assert!(STARTS[2] + SLOTS * SIZES[2] <= i64::MAX as u64);
 };
 
-/// The length of a region is a multiple of this, so that its lowest bit is free to say [`SPLIT`].
-pub(super) const GRAIN: u64 = 4096;
+/// The length of a region, and every place where one begins, is a multiple of this: the largest page
+/// of any kernel, so that no two regions share a page and each can be mapped and given back by
+/// itself. The lowest bit of a length is free to say [`SPLIT`].
+pub(super) const GRAIN: u64 = 64 << 10;
 const SPLIT: u64 = 1;
 
 /// A region's length, and in which windows it lies.
@@ -143,6 +145,24 @@ mod tests {
             let shared =
                 |other: &&(u64, u64, u32)| other.2 != *slot && other.0 < *end && *start < other.1;
             assert_eq!(pieces.iter().find(shared), None, "{start}..{end} of slot {slot}");
+        }
+    }
+
+    #[test]
+    fn regions_have_pages_of_their_own_whatever_a_page_is() {
+        for page in [4 << 10, 16 << 10, 64 << 10] {
+            for len in [1, 4096, page - 1, page, page + 1, 5 * page, SIZES[0], SIZES[0] + 1] {
+                let extent = Extent::whole(len).unwrap();
+                assert!(extent.len >= len && extent.len.is_multiple_of(page));
+                for slot in [0, 1, 99, SLOTS as u32 - 1] {
+                    for (at, len) in extent.pieces(slot) {
+                        assert!(at.is_multiple_of(page) && len.is_multiple_of(page), "{extent:?}");
+                    }
+                }
+            }
+            let split = Extent::split(SIZES[0] + page).unwrap();
+            assert!(split.pieces(7).all(|(at, _)| at.is_multiple_of(page)));
+            assert_eq!(split.locate(7, SIZES[0], page).unwrap() % page, 0);
         }
     }
 

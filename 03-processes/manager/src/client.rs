@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::wire::{self, GREETING, HEADER_MAX, NONCE, PROOF, Patience, Reply, Request, Role};
-use super::{ManagerError, keep_alive};
 use multiproc::{encoding, fork};
 
 use crate::deadline::{Deadline, deadline_after, time_left};
+use crate::error::ManagerError;
+use crate::keep_alive::keep_alive;
+use crate::wire::{self, GREETING, HEADER_MAX, NONCE, PROOF, Patience, Reply, Request, Role};
 
 /// How long a server may take for an answer that needs no waiting for others.
 const ANSWER: Duration = Duration::from_secs(30);

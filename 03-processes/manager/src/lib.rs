@@ -45,110 +45,28 @@
 //! not off the port: who reaches it can occupy connections until the deadline.
 
 mod client;
+mod connection;
 mod deadline;
+mod error;
+mod keep_alive;
+mod named_queue;
 mod server;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use multiproc::encoding::{DecodeError, EncodeError};
 use multiproc::{fork, signals};
-use nix::sys::socket::{setsockopt, sockopt};
 
 pub use client::{Client, Lease, RemoteQueue};
-use server::Server;
-
-/// What can go wrong with a manager's queue.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ManagerError {
-    /// One side has not proved that it has the key.
-    Refused,
-    /// What listens at the address does not greet as a manager of this version does: it is another
-    /// program.
-    NotAManager,
-    /// There is no connection (any more).
-    Disconnected(io::Error),
-    /// The manager has no queue of this name.
-    NoSuchQueue,
-    /// There was no room in time.
-    Full,
-    /// There was no item in time.
-    Empty,
-    /// The queue has been closed.
-    Closed,
-    /// The encoded item has more bytes than the manager takes.
-    TooLarge {
-        /// Its length in bytes.
-        len: usize,
-        /// The most the manager takes.
-        max: u64,
-    },
-    /// The item cannot be encoded.
-    Encode(EncodeError),
-    /// The item's bytes are not what the type is encoded to. The item is taken: its bytes are in the
-    /// error.
-    Decode(DecodeError),
-}
-
-impl fmt::Display for ManagerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ManagerError::Refused => f.write_str("refused: not the same key on both sides"),
-            ManagerError::NotAManager => {
-                f.write_str("what listens at this address is not a manager of this version")
-            }
-            ManagerError::Disconnected(_) => f.write_str("there is no connection to the manager"),
-            ManagerError::NoSuchQueue => f.write_str("the manager has no such queue"),
-            ManagerError::Full => f.write_str("timed out waiting for room in the queue"),
-            ManagerError::Empty => f.write_str("timed out waiting for an item"),
-            ManagerError::Closed => f.write_str("the queue is closed"),
-            ManagerError::TooLarge { len, max } => {
-                write!(f, "the item takes {len} bytes, the manager at most {max}")
-            }
-            ManagerError::Encode(error) => error.fmt(f),
-            ManagerError::Decode(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for ManagerError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            ManagerError::Disconnected(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<io::Error> for ManagerError {
-    fn from(error: io::Error) -> ManagerError {
-        ManagerError::Disconnected(error)
-    }
-}
-
-/// What the server goes by.
-#[derive(Clone)]
-struct Settings {
-    key: Vec<u8>,
-    max_item: u64,
-    max_connections: usize,
-    handshake_timeout: Duration,
-}
-
-impl Settings {
-    fn frame_limit(&self) -> usize {
-        usize::try_from(self.max_item + wire::HEADER_MAX).unwrap_or(usize::MAX)
-    }
-}
+pub use error::ManagerError;
+use server::{Server, Settings};
 
 /// How to start a [`Manager`]. Made by [`Manager::builder`].
 #[derive(Clone)]
@@ -286,16 +204,4 @@ impl Drop for Manager {
             let _ = thread.join();
         }
     }
-}
-
-/// Small messages at once, and an end to connections whose other side has vanished: asked after 10
-/// s of silence, given up 15 s later.
-fn keep_alive(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    setsockopt(stream, sockopt::KeepAlive, &true)?;
-    setsockopt(stream, sockopt::TcpKeepIdle, &10)?;
-    setsockopt(stream, sockopt::TcpKeepInterval, &5)?;
-    setsockopt(stream, sockopt::TcpKeepCount, &3)?;
-    setsockopt(stream, sockopt::TcpUserTimeout, &25_000)?;
-    Ok(())
 }

@@ -5,23 +5,37 @@
 //! while its client waits for an item. So the number of threads is one whatever clients do, and the
 //! number of connections is bounded.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{self, Read, Write};
+use std::collections::HashMap;
+use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::wire::{self, HELLO, NONCE, Nonce, Patience, Reply, Request, Role};
-use super::{Settings, keep_alive};
+use crate::connection::{Breach, Connection, Pending, Phase};
 use crate::deadline::{Deadline, deadline_after};
+use crate::keep_alive::keep_alive;
+use crate::named_queue::NamedQueue;
+use crate::wire::{self, HELLO, NONCE, Nonce, Patience, Reply, Request, Role};
 
-/// What is read from one connection before the others have their turn.
-const TURN: usize = 1 << 20;
 /// How long the server rests when the system has no descriptor or no memory left.
 const REST: Duration = Duration::from_millis(100);
+
+/// What the server goes by.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) key: Vec<u8>,
+    pub(super) max_item: u64,
+    pub(super) max_connections: usize,
+    pub(super) handshake_timeout: Duration,
+}
+
+impl Settings {
+    fn frame_limit(&self) -> usize {
+        usize::try_from(self.max_item + wire::HEADER_MAX).unwrap_or(usize::MAX)
+    }
+}
 
 pub(super) struct Server {
     settings: Settings,
@@ -36,169 +50,6 @@ pub(super) struct Server {
     accept_after: Option<Instant>,
 }
 
-struct Item {
-    /// Its place in the order of puts, to which it returns if it is given back.
-    order: u64,
-    bytes: Vec<u8>,
-}
-
-struct NamedQueue {
-    capacity: Option<usize>,
-    items: VecDeque<Item>,
-    next_order: u64,
-    leased: usize,
-    closed: bool,
-    /// Connections that wait, in the order they came.
-    getters: VecDeque<u64>,
-    putters: VecDeque<u64>,
-}
-
-struct Connection {
-    stream: TcpStream,
-    phase: Phase,
-    input: Vec<u8>,
-    output: Vec<u8>,
-    written: usize,
-    pending: Option<Pending>,
-    leases: BTreeMap<u64, Item>,
-}
-
-enum Phase {
-    /// Nothing is believed, and [`HELLO`] bytes at the most are read.
-    Handshake {
-        nonce: Nonce,
-        deadline: Deadline,
-    },
-    Trusted,
-    Open {
-        queue: usize,
-    },
-}
-
-struct Pending {
-    deadline: Deadline,
-    /// The item to put; none for a get.
-    put: Option<Vec<u8>>,
-}
-
-/// The connection is to be closed.
-struct Breach;
-
-impl Connection {
-    fn reply(&mut self, reply: &Reply, item: &[u8]) {
-        wire::write_frame(&mut self.output, reply, item)
-            .expect("a reply can be encoded, its item came in a frame");
-    }
-
-    /// Reads what is there, up to a frame (or the client's hello); false when there is no more for
-    /// now.
-    fn read(&mut self, limit: usize) -> Result<(), Breach> {
-        let mut buffer = [0; 64 << 10];
-        let mut turn = TURN;
-        while turn > 0 {
-            // Before the client is trusted never more than its hello is taken from the socket.
-            let most = match self.phase {
-                Phase::Handshake { .. } => HELLO - self.input.len(),
-                _ => buffer.len(),
-            };
-            if most == 0 {
-                return Ok(());
-            }
-            match self.stream.read(&mut buffer[..most]) {
-                Ok(0) => return Err(Breach),
-                Ok(count) => {
-                    // One request at a time: nothing may come while one is answered.
-                    if self.pending.is_some() || !self.output.is_empty() {
-                        return Err(Breach);
-                    }
-                    self.input.extend_from_slice(&buffer[..count]);
-                    turn = turn.saturating_sub(count);
-                    if !matches!(self.phase, Phase::Handshake { .. })
-                        && self.frame_len().is_some_and(|len| len > limit)
-                    {
-                        return Err(Breach);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(Breach),
-            }
-        }
-        Ok(())
-    }
-
-    /// What the frame's length field says, when that is there.
-    fn frame_len(&self) -> Option<usize> {
-        let len = self.input.first_chunk::<4>()?;
-        Some(u32::from_le_bytes(*len) as usize)
-    }
-
-    /// The request that has come whole, and its item.
-    fn take_request(&mut self) -> Result<Option<(Request, Vec<u8>)>, Breach> {
-        let Some(len) = self.frame_len() else { return Ok(None) };
-        if self.input.len() < 4 + len {
-            return Ok(None);
-        }
-        if self.input.len() > 4 + len {
-            return Err(Breach);
-        }
-        let mut frame = std::mem::take(&mut self.input);
-        let (request, item) =
-            postcard::take_from_bytes::<Request>(&frame[4..]).map_err(|_| Breach)?;
-        let item_at = frame.len() - item.len();
-        frame.drain(..item_at);
-        if !(frame.is_empty() || matches!(request, Request::Put { .. })) {
-            return Err(Breach);
-        }
-        Ok(Some((request, frame)))
-    }
-
-    fn write(&mut self) -> Result<(), Breach> {
-        while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
-                Ok(0) => return Err(Breach),
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(Breach),
-            }
-        }
-        self.written = 0;
-        self.output = Vec::new();
-        Ok(())
-    }
-
-    fn deadline(&self) -> Deadline {
-        match (&self.phase, &self.pending) {
-            (Phase::Handshake { deadline, .. }, _) => *deadline,
-            (_, Some(pending)) => pending.deadline,
-            _ => None,
-        }
-    }
-}
-
-impl NamedQueue {
-    fn has_room(&self) -> bool {
-        self.capacity.is_none_or(|capacity| self.items.len() < capacity)
-    }
-
-    fn push(&mut self, bytes: Vec<u8>) {
-        self.items.push_back(Item { order: self.next_order, bytes });
-        self.next_order += 1;
-    }
-
-    fn give_back(&mut self, item: Item) {
-        self.leased -= 1;
-        let place = self.items.partition_point(|other| other.order < item.order);
-        self.items.insert(place, item);
-    }
-
-    /// No item will come any more: closed, none left, and none that a getter might still give back.
-    fn is_over(&self) -> bool {
-        self.closed && self.items.is_empty() && self.leased == 0
-    }
-}
-
 impl Server {
     pub(super) fn new(
         settings: Settings,
@@ -209,18 +60,7 @@ impl Server {
         listener.set_nonblocking(true)?;
         let names =
             queues.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
-        let queues = queues
-            .into_iter()
-            .map(|(_, capacity)| NamedQueue {
-                capacity,
-                items: VecDeque::new(),
-                next_order: 0,
-                leased: 0,
-                closed: false,
-                getters: VecDeque::new(),
-                putters: VecDeque::new(),
-            })
-            .collect();
+        let queues = queues.into_iter().map(|(_, capacity)| NamedQueue::new(capacity)).collect();
         Ok(Server {
             settings,
             listener,
@@ -238,7 +78,7 @@ impl Server {
     pub(super) fn run(mut self) {
         while let Some(ready) = self.wait() {
             for (id, flags) in ready {
-                self.attend(id, flags);
+                self.handle_events(id, flags);
             }
             self.expire();
         }
@@ -249,32 +89,27 @@ impl Server {
         let now = Instant::now();
         let deadlines =
             self.connections.values().filter_map(Connection::deadline).chain(self.accept_after);
-        let timeout = deadlines.min().map_or(PollTimeout::NONE, |deadline| {
-            // A millisecond more: never wake just before the deadline to find that it has not come.
-            let left =
-                deadline.saturating_duration_since(now).saturating_add(Duration::from_millis(1));
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-        });
-        let accept =
-            if self.accept_after.is_some() { PollFlags::empty() } else { PollFlags::POLLIN };
+        let left = deadlines.min().map(|deadline| deadline.saturating_duration_since(now));
+        // More seconds than a `timespec` holds is as good as forever.
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        let accept = if self.accept_after.is_some() { PollFlags::empty() } else { PollFlags::IN };
         let ids: Vec<u64> = self.connections.keys().copied().collect();
         let mut polled = Vec::with_capacity(ids.len() + 2);
-        polled.push(PollFd::new(self.stop.as_fd(), PollFlags::POLLIN));
-        polled.push(PollFd::new(self.listener.as_fd(), accept));
+        polled.push(PollFd::new(&self.stop, PollFlags::IN));
+        polled.push(PollFd::new(&self.listener, accept));
         for id in &ids {
             let connection = &self.connections[id];
             let write =
-                if connection.output.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
-            polled.push(PollFd::new(connection.stream.as_fd(), PollFlags::POLLIN | write));
+                if connection.output.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+            polled.push(PollFd::new(&connection.stream, PollFlags::IN | write));
         }
         // No memory, or more connections than the process may open by now: nothing is known to be
         // ready, and trying again at once would keep a processor busy.
-        if poll(&mut polled, timeout).is_err() {
+        if poll(&mut polled, timeout.as_ref()).is_err() {
             std::thread::sleep(REST);
             return Some(Vec::new());
         }
-        let flags: Vec<PollFlags> =
-            polled.iter().map(|fd| fd.revents().unwrap_or(PollFlags::all())).collect();
+        let flags: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
         if !flags[0].is_empty() {
             return None;
         }
@@ -316,31 +151,22 @@ impl Server {
             return;
         }
         let deadline = deadline_after(self.settings.handshake_timeout);
-        let mut connection = Connection {
-            stream,
-            phase: Phase::Handshake { nonce, deadline },
-            input: Vec::new(),
-            output: Vec::new(),
-            written: 0,
-            pending: None,
-            leases: BTreeMap::new(),
-        };
+        let mut connection = Connection::new(stream, nonce, deadline);
         // 40 bytes, which a new connection always takes; so they are never in the way of what the
         // client sends.
         let greeting = [&wire::GREETING[..], &nonce].concat();
         if !matches!(connection.stream.write(&greeting), Ok(40)) {
             return;
         }
-        connection.input.reserve_exact(HELLO);
         self.connections.insert(self.next_connection, connection);
         self.next_connection += 1;
     }
 
-    fn attend(&mut self, id: u64, flags: PollFlags) {
+    fn handle_events(&mut self, id: u64, flags: PollFlags) {
         let limit = self.settings.frame_limit();
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let mut outcome = connection.write();
-        if outcome.is_ok() && flags.intersects(!PollFlags::POLLOUT) {
+        if outcome.is_ok() && flags.intersects(!PollFlags::OUT) {
             outcome = connection.read(limit);
         }
         if outcome.and_then(|()| self.advance(id)).is_err() {
@@ -393,7 +219,7 @@ impl Server {
                 None => Ok(()),
                 Some((request, item)) => {
                     self.serve(id, queue, request, item)?;
-                    self.settle(queue);
+                    self.deliver(queue);
                     self.connections.get_mut(&id).map_or(Ok(()), Connection::write)
                 }
             },
@@ -449,7 +275,7 @@ impl Server {
 
     /// Brings items and waiting clients of a queue together until nothing more can be done, and
     /// sends the answers. Then lets those go that had no patience.
-    fn settle(&mut self, queue_index: usize) {
+    fn deliver(&mut self, queue_index: usize) {
         let queue = &mut self.queues[queue_index];
         let mut answered = Vec::new();
         loop {
@@ -501,7 +327,7 @@ impl Server {
         }
     }
 
-    /// Answers those whose time is up, and drops those that took too long to say who they are.
+    /// Answers those that timed out, and drops those that took too long to say who they are.
     fn expire(&mut self) {
         let now = Instant::now();
         if self.accept_after.is_some_and(|after| after <= now) {
@@ -540,15 +366,8 @@ impl Server {
             for item in connection.leases.into_values() {
                 queue.give_back(item);
             }
-            self.settle(index);
+            self.deliver(index);
         }
-    }
-}
-
-impl NamedQueue {
-    fn forget(&mut self, id: u64) {
-        self.getters.retain(|other| *other != id);
-        self.putters.retain(|other| *other != id);
     }
 }
 

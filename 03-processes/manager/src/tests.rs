@@ -1,6 +1,7 @@
 //! The manager's behavior towards good clients, bad clients and dead ones.
 
 use std::env;
+use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -56,7 +57,7 @@ fn raw(manager: &Manager, queue: &str) -> TcpStream {
 /// This test binary again, to run [`child`] only.
 fn start_child(role: &str, address: SocketAddr) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args(["manager::tests::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["tests::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env("MANAGER_TEST_ROLE", role)
         .env("MANAGER_TEST_ADDRESS", address.to_string())
         .stdin(Stdio::piped())

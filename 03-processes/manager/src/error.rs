@@ -34,8 +34,8 @@ pub enum ManagerError {
     },
     /// The item cannot be encoded.
     Encode(EncodeError),
-    /// The item's bytes are not what the type is encoded to. The item is taken: its bytes are in the
-    /// error.
+    /// The item's bytes are not what the type is encoded to. The item is taken: its bytes are in
+    /// the error.
     Decode(DecodeError),
 }
 

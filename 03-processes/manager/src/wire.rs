@@ -6,10 +6,12 @@
 //! 2. client → server: the client's nonce, the client's proof;
 //! 3. server → client: the longest frame it takes, the server's proof (of that, too).
 //!
-//! A proof is HMAC-SHA256 under the shared key over who proves, both nonces, and what else is to be believed. Each side is sure
-//! that the other has the key *now*: the nonces are new each time. The key itself is never sent.
+//! A proof is HMAC-SHA256 under the shared key over who proves, both nonces, and what else is to be
+//! believed. Each side is sure that the other has the key *now*: the nonces are new each time. The
+//! key itself is never sent.
 //!
-//! A frame is a length (4 bytes, little-endian), a header in `postcard`, and an item's bytes, if there is one, as the rest.
+//! A frame is a length (4 bytes, little-endian), a header in `postcard`, and an item's bytes, if
+//! there is one, as the rest.
 
 use std::fs::File;
 use std::io::{self, Read};

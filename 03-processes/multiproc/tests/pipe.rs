@@ -200,20 +200,20 @@ fn waiting_for_several() {
     let (second_sender, second) = pipe::simplex::<u32>().unwrap();
     let child = spawn(|()| thread::sleep(Duration::from_millis(100)), ()).unwrap();
     let start = Instant::now();
-    assert!(wait(&[&first, &second], Some(Duration::from_millis(30))).unwrap().is_empty());
+    assert!(wait(&[&first, &second], Duration::from_millis(30)).unwrap().is_empty());
     assert!(start.elapsed() >= Duration::from_millis(30));
 
     second_sender.send(&1).unwrap();
-    assert_eq!(wait(&[&first, &second], None).unwrap(), [1]);
+    assert_eq!(wait(&[&first, &second], Duration::MAX).unwrap(), [1]);
     first_sender.send(&1).unwrap();
-    assert_eq!(wait(&[&first, &second], None).unwrap(), [0, 1]);
+    assert_eq!(wait(&[&first, &second], Duration::MAX).unwrap(), [0, 1]);
     first.recv().unwrap();
     second.recv().unwrap();
-    assert_eq!(wait(&[&first, &child, &second], None).unwrap(), [1]);
+    assert_eq!(wait(&[&first, &child, &second], Duration::MAX).unwrap(), [1]);
     // The end of file counts as well.
     drop(first_sender);
-    assert_eq!(wait(&[&first, &second], None).unwrap(), [0]);
-    assert_eq!(wait(&[], Some(Duration::ZERO)).unwrap(), Vec::<usize>::new());
+    assert_eq!(wait(&[&first, &second], Duration::MAX).unwrap(), [0]);
+    assert_eq!(wait(&[], Duration::ZERO).unwrap(), Vec::<usize>::new());
     child.join().unwrap();
 }
 

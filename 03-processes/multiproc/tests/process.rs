@@ -228,12 +228,10 @@ fn the_living_children_are_listed() {
 fn a_child_can_be_waited_for_as_a_descriptor() {
     let (first, second) = (spawn(sleep_for_ever, ()).unwrap(), spawn(sleep_for_ever, ()).unwrap());
     assert!(
-        multiproc::pipe::wait(&[&first, &second], Some(Duration::from_millis(10)))
-            .unwrap()
-            .is_empty()
+        multiproc::pipe::wait(&[&first, &second], Duration::from_millis(10)).unwrap().is_empty()
     );
     second.kill().unwrap();
-    assert_eq!(multiproc::pipe::wait(&[&first, &second], None).unwrap(), [1]);
+    assert_eq!(multiproc::pipe::wait(&[&first, &second], Duration::MAX).unwrap(), [1]);
     assert!(!second.is_alive());
     first.kill().unwrap();
     first.join().unwrap_err();

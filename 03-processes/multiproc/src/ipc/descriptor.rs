@@ -7,10 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ipc::passing;
 
-/// A descriptor that can travel: as a process's argument or result, or in a message of a [pipe](crate::ipc::pipe).
+/// A descriptor that can travel: as a process's argument or result, or in a message of a
+/// [pipe](crate::ipc::pipe).
 ///
-/// What arrives is another descriptor of the same open file: a listening socket handed to several processes is one socket, at which each of them accepts
-/// connections. The one that was sent stays open here until it is dropped. It cannot be put into a [`Queue`](crate::Queue), which is memory and holds no descriptors.
+/// What arrives is another descriptor of the same open file: a listening socket handed to several
+/// processes is one socket, at which each of them accepts connections. The one that was sent stays
+/// open here until it is dropped. It cannot be put into a [`Queue`](crate::Queue), which is memory
+/// and holds no descriptors.
 ///
 /// ```
 /// use multiproc::Descriptor;

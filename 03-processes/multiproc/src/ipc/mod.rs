@@ -1,9 +1,9 @@
 //! From process to process: values as bytes, packets, descriptors, pipes.
 //!
-//! From the bottom up: [`codec`] makes bytes of a value, with [`checked`] between it and the format;
-//! [`socket`] carries bytes and descriptors, large ones through [`overflow`]; [`passing`] gets the
-//! descriptors of a value into a packet, and [`packet`] puts all of this together. On it stand
-//! [`pipe`], [`descriptor`] and [`encoding`].
+//! From the bottom up: [`codec`] makes bytes of a value, with [`checked`] between it and the
+//! format; [`socket`] carries bytes and descriptors, large ones through [`overflow`]; [`passing`]
+//! gets the descriptors of a value into a packet, and [`packet`] puts all of this together. On it
+//! stand [`pipe`], [`descriptor`] and [`encoding`].
 
 pub(crate) mod checked;
 pub(crate) mod codec;

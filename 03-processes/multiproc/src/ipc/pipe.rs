@@ -261,7 +261,7 @@ end!(T => Receiver, "Receiver");
 end!(S, R => Duplex, "Duplex");
 
 /// Waits until at least one of several is ready, and returns the positions of all that are; an
-/// empty list when `timeout` passed first (`None`: waits forever).
+/// empty list when `timeout` passed first, which [`Duration::MAX`] never does.
 ///
 /// A receiving end is ready when a message can be received or the other end is gone; a
 /// [`Child`](crate::Child) when it has ended; any other descriptor when it is readable. A message
@@ -277,15 +277,15 @@ end!(S, R => Duplex, "Duplex");
 ///
 /// let (sender, first) = pipe::simplex::<u32>()?;
 /// let (_sender, second) = pipe::simplex::<u32>()?;
-/// assert!(pipe::wait(&[&first, &second], Some(Duration::ZERO))?.is_empty());
+/// assert!(pipe::wait(&[&first, &second], Duration::ZERO)?.is_empty());
 /// sender.send(&1)?;
-/// assert_eq!(pipe::wait(&[&first, &second], None)?, [0]);
+/// assert_eq!(pipe::wait(&[&first, &second], Duration::MAX)?, [0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn wait(ends: &[&dyn AsFd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
+pub fn wait(ends: &[&dyn AsFd], timeout: Duration) -> io::Result<Vec<usize>> {
     let mut fds: Vec<PollFd<'_>> =
         ends.iter().map(|end| PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)).collect();
-    poll::until(&mut fds, timeout.and_then(deadline_after))?;
+    poll::until(&mut fds, deadline_after(timeout))?;
     let ready = fds.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty());
     Ok(ready.map(|(position, _)| position).collect())
 }

@@ -2,9 +2,9 @@
 //!
 //! A packet is one message on a `SOCK_SEQPACKET` socket, so the kernel delivers all of it or none:
 //! a sender killed half-way leaves no torn packet behind, and several senders may share one socket.
-//! The first [`INLINE`] bytes travel in the message itself; what is beyond them travels in a
-//! [file in memory](overflow) whose descriptor goes along (`SCM_RIGHTS`). So even the largest packet
-//! is one system call that fits the socket's buffer, and a sender never has to wait in the middle of
+//! The first [`INLINE`] bytes travel in the message itself; what is beyond them travels in a [file
+//! in memory](overflow) whose descriptor goes along (`SCM_RIGHTS`). So even the largest packet is
+//! one system call that fits the socket's buffer, and a sender never has to wait in the middle of
 //! one.
 
 use std::cell::RefCell;

@@ -202,7 +202,8 @@ fn same_program(theirs: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "it runs another build of the program than its parent, or another version of this library: the parent has {theirs}, it has {ours}"
+        "it runs another build of the program than its parent, or another version of this library: \
+         the parent has {theirs}, it has {ours}"
     ))
 }
 

@@ -36,12 +36,14 @@ impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInitialized => f.write_str(
-                "no process can be started before `multiproc::init()`: make it the first statement of `main` \
-                 (in tests: `multiproc::init_tests!();` at the top of the file)",
+                "no process can be started before `multiproc::init()`: make it the first statement \
+                 of `main` (in tests: `multiproc::init_tests!();` at the top of the file)",
             ),
             Self::Encode(error) => write!(f, "the argument cannot be encoded: {}", error.reason()),
             Self::NotInExecutable => f.write_str("the function is not in the program's executable"),
-            Self::CannotStartAgain(reason) => write!(f, "this program cannot be started again: {reason}"),
+            Self::CannotStartAgain(reason) => {
+                write!(f, "this program cannot be started again: {reason}")
+            }
             Self::Forked => write!(f, "the process cannot be started: {}", fork::EXPLANATION),
             Self::Exiting => write!(f, "the process cannot be started: {}", sync::ENDING),
             Self::Io(error) => write!(f, "the process cannot be started: {error}"),

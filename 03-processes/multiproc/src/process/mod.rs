@@ -1,8 +1,8 @@
 //! Starting a process that runs a function of this program, and waiting for it.
 //!
-//! The parent's side, from the call to the result: [`builder`] encodes the function ([`remote`]) and
-//! the argument, [`reaper`] has a thread start this program again ([`starter`]) and watch over it,
-//! and [`child`] is the handle. The child's side: [`bootstrap`] finds out that the process is a
+//! The parent's side, from the call to the result: [`builder`] encodes the function ([`remote`])
+//! and the argument, [`reaper`] has a thread start this program again ([`starter`]) and watch over
+//! it, and [`child`] is the handle. The child's side: [`bootstrap`] finds out that the process is a
 //! child, sets it up, and calls the function ([`call`]). What the two say to each other is in
 //! [`messages`].
 

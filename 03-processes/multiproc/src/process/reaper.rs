@@ -126,7 +126,8 @@ impl Started {
             // Not by `waitid`, which would take the stops of a process that this one traces from
             // the tracer.
             if poll::until(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None).is_err() {
-                std::thread::sleep(Duration::from_millis(10)); // no memory, or a limit of no descriptors
+                // No memory, or a limit of no descriptors.
+                std::thread::sleep(Duration::from_millis(10));
             }
             if let Some(end) = self.end() {
                 return end;

@@ -7,10 +7,10 @@
 //! # Invariants
 //!
 //! - A [`Remote<C>`] is made only by [`Remote::new`], from a function in the code of this
-//!   [executable](crate::process::executable), and reaches another process only through the private sockets
-//!   and rings between processes of one tree. Each of them has checked, before it decodes anything,
-//!   that its parent runs the same build of the same program and uses the same copy of this
-//!   library. So adding the distance gives the address of the same function again, of the type
+//!   [executable](crate::process::executable), and reaches another process only through the private
+//!   sockets and rings between processes of one tree. Each of them has checked, before it decodes
+//!   anything, that its parent runs the same build of the same program and uses the same copy of
+//!   this library. So adding the distance gives the address of the same function again, of the type
 //!   `fn(&mut C)` it was made from.
 //! - [`trampoline`] makes a value of the type `F` from nothing. It is reachable only through
 //!   `Remote::new`, whose caller had a value of that type; and `F` is `Copy` and of size zero, so
@@ -65,7 +65,8 @@ impl<C> Remote<C> {
         const {
             assert!(
                 size_of::<F>() == 0,
-                "a function that another process runs must capture nothing: pass what it needs as its argument"
+                "a function that another process runs must capture nothing: pass what it needs as \
+                 its argument"
             );
         }
         let address = trampoline::<F, E, C> as fn(&mut C) as usize;

@@ -19,7 +19,8 @@ mod armed {
     static HOOK: OnceLock<Box<dyn Fn(&'static str) + Send + Sync>> = OnceLock::new();
     static SEEN: Mutex<Option<BTreeSet<&'static str>>> = Mutex::new(None);
 
-    /// From now on the process kills itself when it comes to the failpoint `name` for the `hit`th time.
+    /// From now on the process kills itself when it comes to the failpoint `name` for the `hit`th
+    /// time.
     pub(crate) fn arm(name: &str, hit: u32) {
         *KILL_AT.lock().unwrap() = Some(name.to_owned());
         HITS_LEFT.store(hit, Ordering::SeqCst);

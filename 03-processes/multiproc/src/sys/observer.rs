@@ -40,9 +40,9 @@
 //! | ends its worker: exits, is killed, or panics with `panic = "abort"` | yes | no |
 //! | is one that no worker had started when the pool was terminated | no | no |
 //!
-//! The tasks of a worker do not overlap. So a `TaskStarted` that no other event of its worker's tasks
-//! follows, and whose worker has been reaped, is the task that ended it. A task that is run again in
-//! another worker has a `TaskStarted` there, too.
+//! The tasks of a worker do not overlap. So a `TaskStarted` that no other event of its worker's
+//! tasks follows, and whose worker has been reaped, is the task that ended it. A task that is run
+//! again in another worker has a `TaskStarted` there, too.
 //!
 //! A copy that the program makes by `fork` reports nothing of its own, and none of its original's
 //! children.

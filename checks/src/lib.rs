@@ -88,11 +88,40 @@ pub fn program(name: &str) -> PathBuf {
 ///
 /// If they cannot be built.
 pub fn examples() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(build_examples)
+    &built().examples
 }
 
-fn build_examples() -> PathBuf {
+/// The file of the library `name` with which the examples were built: there may be older ones, with
+/// other features, beside it.
+///
+/// # Errors
+///
+/// If no example uses such a library.
+///
+/// # Panics
+///
+/// If the examples cannot be built.
+pub fn library(name: &str) -> Result<PathBuf, String> {
+    let begin = format!("lib{name}-");
+    let is_it = |path: &&PathBuf| {
+        path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&begin))
+    };
+    let found = built().libraries.iter().find(is_it);
+    found.cloned().ok_or(format!("no example uses a library {name}"))
+}
+
+struct Built {
+    examples: PathBuf,
+    /// The `.rlib` of each library.
+    libraries: Vec<PathBuf>,
+}
+
+fn built() -> &'static Built {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    BUILT.get_or_init(build_examples)
+}
+
+fn build_examples() -> Built {
     let test = env::current_exe().expect("a test knows its own program");
     let folder = test.ancestors().nth(2).expect("it stands in TARGET/PROFILE/deps"); // TARGET/PROFILE
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
@@ -100,12 +129,17 @@ fn build_examples() -> PathBuf {
         Some(other) => other,
     };
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
-    let status = Command::new(cargo)
+    let output = Command::new(cargo)
         .args(["build", "--workspace", "--examples", "--quiet", "--profile", profile])
+        .arg("--message-format=json-render-diagnostics")
         .current_dir(root())
         .stdin(Stdio::null())
-        .status()
+        .stderr(Stdio::inherit())
+        .output()
         .expect("cargo can be started");
-    assert!(status.success(), "the examples do not build: {status}");
-    folder.join("examples")
+    assert!(output.status.success(), "the examples do not build: {}", output.status);
+    // Among cargo's messages, the only texts that end like this are the files of libraries.
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let libraries = messages.split('"').filter(|text| text.ends_with(".rlib"));
+    Built { libraries: libraries.map(PathBuf::from).collect(), examples: folder.join("examples") }
 }

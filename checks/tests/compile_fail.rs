@@ -1,7 +1,9 @@
 //! Every file under a chapter's `compile_fail/` is refused by the compiler, and for its own reason:
 //! the error's code, `E0373`, stands at the end of the line it points at, behind `//~`. Codes stay
-//! when the compiler's words change. A file that needs a library of this workspace says `//@
-//! extern: NAME`, and `//@ error in the library: E0080` where that is what the error points at.
+//! when the compiler's words change. A denied lint stands there by its name, and an error without a
+//! code by its words. A file that needs a library, of this workspace or one that its packages depend
+//! on, says `//@ extern: NAME`, and `//@ error in the library: E0080` where that is what the error
+//! points at.
 
 use checks::run;
 use harness::{Failed, Trial};
@@ -50,7 +52,7 @@ fn check(file: &Path) -> Result<(), Failed> {
         Err("no line says `//~ E…`: which error is it about?")?;
     }
     let libraries = source.lines().filter_map(|line| line.strip_prefix("//@ extern: "));
-    let options: Vec<String> = libraries.flat_map(library).collect();
+    let options = libraries.map(library).collect::<Result<Vec<_>, _>>()?.concat();
     let answer = compiler::check_with(file, &options)?;
     if answer.refusals != expected {
         let is = &answer.refusals;
@@ -79,17 +81,12 @@ fn broken_compilers(case: &str, code: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Where `rustc` finds a library that this test depends on: built already, since the test is.
-fn library(name: &str) -> Vec<String> {
-    let deps = checks::examples().join("../deps");
-    let newest = checks::entries(&deps).unwrap_or_default().into_iter().filter(|path| {
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        file.starts_with(&format!("lib{name}-")) && file.ends_with(".rlib")
-    });
-    let newest = newest.max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok());
-    let library = newest.unwrap_or_default();
-    vec![
+/// How `rustc` finds the library `name` in the build that the examples use.
+fn library(name: &str) -> Result<[String; 2], Failed> {
+    let library = checks::library(name)?;
+    let deps = library.parent().unwrap_or(Path::new(""));
+    Ok([
         format!("--extern={name}={}", library.display()),
         format!("-Ldependency={}", deps.display()),
-    ]
+    ])
 }

@@ -19,7 +19,8 @@ use crate::scratch;
 pub struct Refusal {
     /// The line, counted from 1; 0, if it is in another file: a library's.
     pub line: usize,
-    /// The code, such as `E0373`; empty for an error that has none (a wrong syntax, say).
+    /// The code, such as `E0373`; of a denied lint its name, such as `unused_must_use`; and of an
+    /// error that has neither (a wrong syntax, a future that is not `Send`) its first line.
     pub code: String,
 }
 
@@ -92,14 +93,16 @@ pub fn check_with<O: AsRef<OsStr>>(file: &Path, options: &[O]) -> io::Result<Ans
     Ok(Answer { accepted: status.success(), status, message, refusals })
 }
 
-/// Finds the pairs `error[E0373]: …` and, further down, `--> FILE:LINE:COLUMN`.
+/// Finds the pairs `error[E0373]: …` and, further down, `--> FILE:LINE:COLUMN`. What denies a lint
+/// is quoted further down again: `#![deny(NAME)]`.
 fn refusals(message: &str, file: &Path) -> Vec<Refusal> {
     let mut found = Vec::new();
     let mut code = None;
     for line in message.lines() {
         if let Some(error) = line.strip_prefix("error") {
-            let inner = error.strip_prefix('[').and_then(|e| e.split_once(']'));
-            code = Some(inner.map_or("", |(code, _)| code).to_owned());
+            let coded = error.strip_prefix('[').and_then(|e| e.split_once(']'));
+            let text = error.trim_start_matches(": ");
+            code = Some(coded.map_or(text, |(code, _)| code).to_owned());
         } else if let Some(place) = line.trim_start().strip_prefix("--> ")
             && let mut parts = place.rsplitn(3, ':')
             && let (_, Some(line), Some(path)) = (parts.next(), parts.next(), parts.next())
@@ -107,6 +110,11 @@ fn refusals(message: &str, file: &Path) -> Vec<Refusal> {
         {
             let line = if Path::new(path) == file { line.parse().unwrap_or(0) } else { 0 };
             found.push(Refusal { line, code });
+        } else if let Some((_, denied)) = line.split_once("#![deny(")
+            && let Some((lint, _)) = denied.split_once(')')
+            && let Some(refusal) = found.last_mut()
+        {
+            refusal.code = lint.into();
         }
     }
     found.sort();
@@ -122,9 +130,12 @@ mod tests {
     fn codes_and_lines_are_found() {
         let message = "error[E0373]: closure may outlive\n  --> a:b.rs:7:9\n   |\n\
             note: here\n  --> a:b.rs:1:1\nerror: expected `;`\n --> a:b.rs:12:3\n\
-            error[E0080]: in a library\n --> src/lib.rs:3:3\nerror: aborting due to 2 previous errors\n";
+            error[E0080]: in a library\n --> src/lib.rs:3:3\n\
+            error: unused\n --> a:b.rs:14:1\nnote: here\n --> a:b.rs:1:1\n1 | #![deny(unused_must_use)]\n\
+            error: aborting due to 2 previous errors\n";
         let of = |line, code: &str| Refusal { line, code: code.into() };
-        let expected = [of(0, "E0080"), of(7, "E0373"), of(12, "")];
+        let expected =
+            [of(0, "E0080"), of(7, "E0373"), of(12, "expected `;`"), of(14, "unused_must_use")];
         assert_eq!(refusals(message, Path::new("a:b.rs")), expected);
     }
 }

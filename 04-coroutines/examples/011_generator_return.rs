@@ -1,9 +1,10 @@
-//! 011 · 生成器的返回值 · What it returns: yielding has one type, returning has another.
+//! 011 · 生成器的返回值 · A generator's return value: it yields one type and returns another.
 //!
 //! Python: the return value travels in the exception `StopIteration`, which `for` swallows; one has
 //! to call `next` by hand and catch it.
 //! Rust: each `resume` gives either `Yielded` or `Returned`, and the compiler makes sure that both
-//! are looked at. To resume it after that is an error, not a surprise.
+//! are handled. To resume it after that is an error. A generator that has started must not move in
+//! memory, since its variables may refer to each other: `pin!` makes sure of that.
 //!
 //! Run: `cargo run --example 011_generator_return`
 //! Notes: `notes/en/04-coroutines.md#generators` · `notes/zh-CN/04-coroutines.md#generators`
@@ -23,7 +24,7 @@ use std::pin::pin;
 fn main() {
     util::case!();
     // ANCHOR: return
-    // Yields numbers, returns text.
+    // Yields numbers, returns text. `pin!` keeps it in its place and returns a reference to it.
     let mut generator = pin!(Generator::new(|co| async move {
         let (mut a, mut b, mut sum) = (0_u64, 1, 0);
         for _ in 0..4 {
@@ -36,6 +37,7 @@ fn main() {
 
     let mut yielded = Vec::new();
     let returned = loop {
+        // `as_mut` lends that reference to `resume`, which would otherwise take it.
         match generator.as_mut().resume(()).expect("it has not returned yet") {
             Step::Yielded(number) => {
                 println!("yielded {number}");

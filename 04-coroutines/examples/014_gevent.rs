@@ -1,83 +1,70 @@
-//! 014 · 自动切换 gevent · gevent: tasks that switch by themselves: whoever waits lets the others run, on one thread.
+//! 014 · 自动切换 gevent · Switching by waiting, without gevent: a task that waits lets others run.
 //!
-//! Python: the package gevent: `gevent.sleep` is a switch to whoever is ready; with its monkey
-//! patch, so is `time.sleep`.
-//! Rust: an async runtime on one thread. Every place where a task may be left is marked by
-//! `.await`; a call without it blocks all of them, and nothing can be patched.
+//! Python: the package gevent: `gevent.sleep` switches to another greenlet; with its monkey patch,
+//! so does `time.sleep`.
+//! Rust: an async runtime on one thread. A task can be left at an `.await` and nowhere else. A call
+//! that blocks the thread stops all tasks; nothing is patched, so it is up to you to avoid it.
 //!
 //! Run: `cargo run --example 014_gevent` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/04-coroutines.md#gevent` · `notes/zh-CN/04-coroutines.md#gevent`
 //!
-//! ```output unordered
-//! a: 1 2 3 4 5
-//! b: 1 2 3 4 5
-//! c: 1 2 3 4 5
-//! ```
 //! ```output
-//! 3 × 5 sleeps of a tick took [..] ticks; up to 3 slept at once
-//! the same with a sleep that blocks took [..] ticks; up to 1 slept at once
+//! waiting: a1 b1 c1 [..]
+//! blocking: a1 a2 a3 b1 b2 b3 c1 c2 c3
 //! ```
 
-use std::{cell::Cell, rc::Rc};
-use tokio::{runtime, task::LocalSet, time};
+use std::{mem, sync::Mutex};
+use tokio::{runtime, time};
 use util::{tick, timeline};
 
-/// How many sleep now, and the most it ever were.
-#[derive(Default)]
-struct Sleepers {
-    now: Cell<u32>,
-    most: Cell<u32>,
-}
+static STEPS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn main() {
     util::case!();
     let _timeline = timeline::start();
     // ANCHOR: runtime
     let runtime = runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let before = tick::elapsed();
-    let most = runtime.block_on(three(false));
+    runtime.block_on(async {
+        let tasks = ["a", "b", "c"].map(|name| tokio::spawn(waiting(name)));
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
     // ANCHOR_END: runtime
-    let took = tick::elapsed() - before;
-    println!("3 × 5 sleeps of a tick took {took:.1} ticks; up to {most} slept at once");
-    assert_eq!(most, 3);
+    let steps = mem::take(&mut *STEPS.lock().unwrap());
+    println!("waiting: {}", steps.join(" "));
+    for (round, steps) in (1..).zip(steps.chunks(3)) {
+        let mut steps = steps.to_vec();
+        steps.sort(); // which of three timers of the same time comes first is open
+        assert_eq!(steps, ["a", "b", "c"].map(|name| format!("{name}{round}")));
+    }
 
-    let before = tick::elapsed();
-    let most = runtime.block_on(three(true));
-    let took = tick::elapsed() - before;
-    println!("the same with a sleep that blocks took {took:.1} ticks; up to {most} slept at once");
-    assert!(most == 1 && took >= 15.0, "each waited for all the others");
+    runtime.block_on(async {
+        let tasks = ["a", "b", "c"].map(|name| tokio::spawn(blocking(name)));
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    println!("blocking: {}", mem::take(&mut *STEPS.lock().unwrap()).join(" "));
 }
 
 // ANCHOR: tasks
-/// Three tasks of this thread, to their ends; how many slept at once.
-async fn three(blocking: bool) -> u32 {
-    let sleepers = Rc::new(Sleepers::default());
-    let tasks = LocalSet::new();
-    for name in ["a", "b", "c"] {
-        tasks.spawn_local(task(name, blocking, Rc::clone(&sleepers)));
+async fn waiting(name: &str) {
+    let row = timeline::row(name);
+    for step in 1..=3 {
+        STEPS.lock().unwrap().push(format!("{name}{step}"));
+        let _asleep = row.wait(step);
+        time::sleep(tick::length()).await; // meanwhile, the thread runs the other tasks
     }
-    tasks.await;
-    sleepers.most.get()
 }
 
-async fn task(name: &'static str, blocking: bool, sleepers: Rc<Sleepers>) {
+/// Mistake: a sleep that blocks the thread. No other task runs until this one has ended.
+async fn blocking(name: &str) {
     let row = timeline::row(name);
-    let mut said = format!("{name}:");
-    for step in 1..=5 {
-        said += &format!(" {step}");
-        sleepers.now.set(sleepers.now.get() + 1);
-        sleepers.most.set(sleepers.most.get().max(sleepers.now.get()));
-        if blocking {
-            let _asleep = row.hold(format_args!("{step}, the thread"));
-            tick::sleep(1); // nobody else on this thread runs meanwhile
-        } else {
-            let _asleep = row.wait(step);
-            time::sleep(tick::length()).await; // the thread goes on with the others
-        }
-        sleepers.now.set(sleepers.now.get() - 1);
-    }
-    if !blocking {
-        println!("{said}");
+    for step in 1..=3 {
+        STEPS.lock().unwrap().push(format!("{name}{step}"));
+        let _asleep = row.hold(format_args!("{step}, the thread"));
+        tick::sleep(1);
     }
 }
 // ANCHOR_END: tasks

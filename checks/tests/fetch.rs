@@ -17,6 +17,9 @@ use std::{
 
 const BOTH: [&str; 2] = ["015_fetch_pages", "016_fetch_pool"];
 
+/// The two ways in which 016_fetch_pool limits the requests: a stream, and a set of tasks.
+const POOLS: [&[&str]; 2] = [&[], &["--by-hand"]];
+
 /// A case with these arguments, and no proxy of whoever runs the tests.
 fn command<A: AsRef<str>>(case: &str, arguments: &[A]) -> Command {
     let mut command = Command::new(checks::program(case));
@@ -105,13 +108,16 @@ fn results_stand_in_the_order_asked() {
     });
     let server = server.unwrap();
     let urls: Vec<_> = (0..10).map(|n| server.url(&format!("/{n}"))).collect();
-    let (output, status) = run("016_fetch_pool", &urls);
-    assert_eq!(status, Some(0));
-    let said: Vec<_> = output.lines().take(10).collect();
-    assert_eq!(
-        said,
-        urls.iter().zip(100..).map(|(url, n)| format!("{url}: {n} bytes")).collect::<Vec<_>>()
-    );
+    let expected: Vec<_> =
+        urls.iter().zip(100..).map(|(url, n)| format!("{url}: {n} bytes")).collect();
+    for way in POOLS {
+        let (output, status) = run(
+            "016_fetch_pool",
+            &[way, &urls.iter().map(String::as_str).collect::<Vec<_>>()].concat(),
+        );
+        assert_eq!(status, Some(0));
+        assert_eq!(output.lines().take(10).collect::<Vec<_>>(), expected, "{way:?}");
+    }
 }
 
 /// A server that gives nobody an answer before so many have asked; and the most requests it has had
@@ -132,9 +138,10 @@ fn gate(at_once: usize) -> (String, Arc<AtomicUsize>) {
 
 #[test]
 fn never_more_than_n_at_once_and_no_fewer() {
-    for at_once in [1, 5] {
+    for (at_once, way) in [1, 5].into_iter().flat_map(|n| POOLS.map(|way| (n, way))) {
         let (url, peak) = gate(at_once);
         let mut arguments = vec!["--at-once".into(), at_once.to_string()];
+        arguments.extend(way.iter().map(|flag| flag.to_string()));
         arguments.extend((0..at_once * 6).map(|n| format!("{url}{n}")));
         let (output, status) = run("016_fetch_pool", &arguments);
         assert_eq!(status, Some(0), "{output}");
@@ -590,12 +597,14 @@ fn ctrl_c_ends_with_what_is_done() {
     });
     let server = server.unwrap();
     let urls = ["/1", "/never", "/2", "/never-either"].map(|path| server.url(path));
-    for case in BOTH {
+    for (case, flags) in [
+        ("015_fetch_pages", &[][..]),
+        ("016_fetch_pool", &["--at-once", "2"]),
+        ("016_fetch_pool", &["--at-once", "2", "--by-hand"]),
+    ] {
         let before = server.requests();
         let mut command = command(case, &urls);
-        if case == "016_fetch_pool" {
-            command.args(["--at-once", "2"]);
-        }
+        command.args(flags);
         let command = command.env_remove("TIMELINE").stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Killed(command.spawn().unwrap());
         let mut stdout = BufReader::new(process.0.stdout.take().unwrap());

@@ -1,9 +1,10 @@
-//! 016 · 网页抓取池 · Many pages, a few at a time: the next one starts when one has ended, and results stand in the order asked.
+//! 016 · 网页抓取池 · Many pages: at most N requests at once, and results in input order.
 //!
-//! Python: `gevent.pool.Pool(n)`, and `map` gives the results in order.
-//! Rust: a set of tasks that is never filled above N; each knows its place in the list of results.
-//! The server counts as well: it never has more than N requests at once. The exit status is 1 if a
-//! page failed, and 130 after Ctrl-C, which still tells of what is done.
+//! Python: `gevent.pool.Pool(n)`, whose `map` returns the results in order.
+//! Rust: a stream of futures, of which `buffer_unordered(n)` runs n at once; each result knows its
+//! place. `--by-hand` does the same with a set of tasks that is refilled when one ends. The server
+//! counts as well: it never has more than N requests at once. The exit status is 1 if a page
+//! failed, and 130 after Ctrl-C, which still reports what has arrived.
 //!
 //! Run: `cargo run --example 016_fetch_pool` (a picture: `TIMELINE=1` before it), or with real ones:
 //! `cargo run --example 016_fetch_pool -- --at-once 4 https://www.rust-lang.org https://www.python.org`
@@ -27,6 +28,7 @@
 //! ```
 
 use fetch::{Answer, Client, Failure, Options, Server};
+use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     error::Error,
@@ -37,7 +39,7 @@ use std::{
 use tokio::{signal, task::JoinSet};
 use util::{args::Args, eprintln, text::visible, tick, timeline};
 
-/// How large each page is, or why there is none. `None`: interrupted before it came.
+/// The size of each page, or why there is none. `None`: it had not arrived at Ctrl-C.
 type Results = Vec<Option<Result<usize, Failure>>>;
 
 fn main() -> ExitCode {
@@ -50,12 +52,14 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
     let mut args = Args::new(format!(
         "Fetches web pages, a few at a time, and prints the results in the order of the URLs.\n\n\
         Usage: 016_fetch_pool [OPTIONS] [URL]...\n\nOptions:\n  \
-        --at-once <N>        number of concurrent requests, 1 to 10000 [default: 8]\n{}\n\n\
+        --at-once <N>        number of concurrent requests, 1 to 10000 [default: 8]\n  \
+        --by-hand            use a set of tasks instead of a stream\n{}\n\n\
         Without a URL, twelve pages of a local server are fetched. Ctrl-C ends with the pages that have arrived.\n{}",
         fetch::OPTIONS_HELP,
         fetch::PAGES_HELP
     ));
     let at_once = args.number("--at-once", 1..=10_000_usize).unwrap_or(8);
+    let use_tasks = args.flag("--by-hand");
     let mut options = Options::take(&mut args);
     let mut urls = fetch::urls(args);
     let server = Server::start(local_page)?;
@@ -67,7 +71,12 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
 
     let started = Instant::now();
     let client = Client::new(&options)?;
-    let (results, interrupted) = fetch::run(fetch_all(client, &urls, at_once))?;
+    let (results, interrupted) = fetch::run(async {
+        match use_tasks {
+            false => by_stream(client, &urls, at_once).await,
+            true => by_hand(client, &urls, at_once).await,
+        }
+    })?;
     for (url, result) in urls.iter().zip(&results) {
         let url = visible(url);
         match result {
@@ -97,10 +106,39 @@ fn local_page(path: &str) -> Answer {
     }
 }
 
-// ANCHOR: fetch_all
-async fn fetch_all(client: Client, urls: &[String], at_once: usize) -> (Results, bool) {
+// ANCHOR: stream
+/// Results in the order of the URLs, and whether Ctrl-C came.
+async fn by_stream(client: Client, urls: &[String], at_once: usize) -> (Results, bool) {
     let mut results: Results = vec![None; urls.len()];
-    let mut waiting = urls.iter().cloned().enumerate();
+    let pages =
+        urls.iter().enumerate().map(|(place, url)| fetch(client.clone(), place, url.clone()));
+    let mut pages = stream::iter(pages).buffer_unordered(at_once); // this is the pool
+    let progress = Progress::new(urls.len());
+    let mut ctrl_c = pin!(signal::ctrl_c());
+    loop {
+        tokio::select! {
+            page = pages.next() => match page {
+                Some((place, result)) => results[place] = Some(result),
+                None => return (results, false),
+            },
+            _ = &mut ctrl_c => return (results, true), // drops the others, and their connections
+        }
+        progress.step();
+    }
+}
+
+/// One page, and its place in the list of results.
+async fn fetch(client: Client, place: usize, url: String) -> (usize, Result<usize, Failure>) {
+    let _span = timeline::row(&url).span("fetch");
+    (place, client.get(&url).await.map(|page| page.body.len()))
+}
+// ANCHOR_END: stream
+
+// ANCHOR: by_hand
+/// The same by a set of tasks: the next one is started when one has ended.
+async fn by_hand(client: Client, urls: &[String], at_once: usize) -> (Results, bool) {
+    let mut results: Results = vec![None; urls.len()];
+    let mut waiting = urls.iter().enumerate();
     let mut tasks = JoinSet::new();
     let progress = Progress::new(urls.len());
     let mut ctrl_c = pin!(signal::ctrl_c());
@@ -108,23 +146,22 @@ async fn fetch_all(client: Client, urls: &[String], at_once: usize) -> (Results,
         while tasks.len() < at_once
             && let Some((place, url)) = waiting.next()
         {
-            let client = client.clone();
-            tasks.spawn(async move {
-                let _span = timeline::row(&url).span("fetch");
-                (place, client.get(&url).await.map(|page| page.body.len()))
-            });
+            tasks.spawn(fetch(client.clone(), place, url.clone()));
         }
-        let ended = tokio::select! {
-            ended = tasks.join_next() => ended,
-            _ = &mut ctrl_c => return (results, true), // drops the tasks, and their connections with them
-        };
-        let Some(ended) = ended else { return (results, false) };
-        let (place, result) = ended.expect("a task does not panic");
-        results[place] = Some(result);
+        tokio::select! {
+            ended = tasks.join_next() => match ended {
+                Some(page) => {
+                    let (place, result) = page.expect("a task does not panic");
+                    results[place] = Some(result);
+                }
+                None => return (results, false),
+            },
+            _ = &mut ctrl_c => return (results, true),
+        }
         progress.step();
     }
 }
-// ANCHOR_END: fetch_all
+// ANCHOR_END: by_hand
 
 /// A bar on standard error; where that is no terminal, a line every two seconds.
 struct Progress {

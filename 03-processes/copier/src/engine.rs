@@ -550,7 +550,7 @@ impl<'a> Engine<'a> {
 
     fn apply(&self, slot: usize, parcels: Vec<Parcel>) -> Result<Vec<Outcome>, TaskError> {
         let pool = self.pool.get().expect("its workers are ready");
-        pool.options().may_run_again().apply(work, Task { slot, parcels })
+        pool.options().retry_lost().apply(work, Task { slot, parcels })
     }
 
     /// Has each name of a parcel that its workers died of copied by itself: so only the one to

@@ -118,7 +118,7 @@
 //!   program *and its children, with a pool's workers among them*. A program that does not handle
 //!   it ends, and its children too. A program that handles it starts the children that shall
 //!   survive it by [`Builder::own_process_group`], and a pool by
-//!   [`PoolBuilder::ignore_interrupts`](pool::PoolBuilder::ignore_interrupts); it then ends them
+//!   [`pool::Builder::ignore_interrupts`](pool::Builder::ignore_interrupts); it then ends them
 //!   itself.
 //! - Children begin with no signal blocked and every signal handled in the default way, whatever
 //!   this program does; see [`Builder::spawn`].

@@ -221,7 +221,7 @@ fn an_argument_holds_its_queue_until_its_task_has_ended() {
         }
         content(&queue)
     };
-    let result = pool.options().may_run_again().apply(task, (with(1), deaths.clone()));
+    let result = pool.options().retry_lost().apply(task, (with(1), deaths.clone()));
     assert_eq!((result.unwrap(), content(&deaths)), (Ok(1), Ok(3)));
 
     // Far ahead of the worker, in chunks.
@@ -276,7 +276,7 @@ fn bytes_decoded_twice_tick_off_no_other_handle() {
         }
         queue.len()
     };
-    let result = pool.options().may_run_again().apply(task, (queue.clone(), deaths.clone()));
+    let result = pool.options().retry_lost().apply(task, (queue.clone(), deaths.clone()));
     assert_eq!((result, content(&deaths)), (Ok(1), Ok(3)));
     drop(queue);
     sweep();

@@ -43,7 +43,7 @@ harness::tests!([
     a_killed_worker_loses_one_task,
     a_death_is_noticed_within_ten_milliseconds,
     a_death_in_a_chunk_loses_one_task,
-    a_task_may_run_again,
+    a_lost_task_is_run_again,
     a_task_that_kills_everyone_is_given_up,
     a_task_that_exits_is_lost,
     idle_workers_killed_lose_nothing,
@@ -263,13 +263,7 @@ fn the_initializer_runs_in_each_worker() {
     // Those that take a dead one's place have run it too.
     pool.worker_ids().into_iter().for_each(kill);
     assert!(
-        pool.options()
-            .may_run_again()
-            .chunk(1)
-            .map(read, 0..20)
-            .unwrap()
-            .iter()
-            .all(|(_, n)| *n == 7)
+        pool.options().retry_lost().chunk(1).map(read, 0..20).unwrap().iter().all(|(_, n)| *n == 7)
     );
 }
 
@@ -509,7 +503,7 @@ fn a_death_in_a_chunk_loses_one_task() {
     }
 }
 
-fn a_task_may_run_again() {
+fn a_lost_task_is_run_again() {
     // Deadly the first time only: whoever takes the token dies of it.
     let once = |token: Queue<()>| die_if(token.try_get().is_ok());
     let token = || {
@@ -519,7 +513,7 @@ fn a_task_may_run_again() {
     };
     let pool = pool(2);
     let tokens: Vec<_> = (0..6).map(|_| token()).collect();
-    let results = pool.options().may_run_again().chunk(2).map_each(once, tokens.clone());
+    let results = pool.options().retry_lost().chunk(2).map_each(once, tokens.clone());
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     let error = pool.apply(once, token()).unwrap_err();
     assert_eq!(error, TaskError::WorkerLost { signal: Some(9) });
@@ -527,7 +521,7 @@ fn a_task_may_run_again() {
 
 fn a_task_that_kills_everyone_is_given_up() {
     let pool = pool(2);
-    let results = pool.options().may_run_again().chunk(4).map_each(die_if, (0..8).map(|n| n == 5));
+    let results = pool.options().retry_lost().chunk(4).map_each(die_if, (0..8).map(|n| n == 5));
     for (n, result) in results.iter().enumerate() {
         assert_eq!(result.is_ok(), n != 5, "{n}: {result:?}");
     }

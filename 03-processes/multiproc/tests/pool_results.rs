@@ -503,8 +503,7 @@ fn handles_in_results_and_arguments() {
             deaths.put(&()).unwrap();
             (filled(n), deaths)
         };
-        let results =
-            pool.options().may_run_again().chunk(chunk).map(twice, (0..5).map(with_deaths));
+        let results = pool.options().retry_lost().chunk(chunk).map(twice, (0..5).map(with_deaths));
         assert_eq!(results.unwrap(), [0, 1, 2, 3, 4]);
     }
     // What nobody fetches is released: there is room for no more than 65,534 at a time.

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use harness::{helper, wait_until};
-use multiproc::pool::{PoolBuilder, PoolError};
+use multiproc::pool::{Builder, PoolError};
 use multiproc::queue::Queue;
 use multiproc::{Pool, SpawnError, TaskError, active_children};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
@@ -33,7 +33,7 @@ fn increment(n: u32) -> u32 {
     n + 1
 }
 
-fn two() -> PoolBuilder {
+fn two() -> Builder {
     Pool::builder().workers(2)
 }
 
@@ -70,7 +70,7 @@ fn an_initializer_that_fails_breaks_the_pool_whatever_its_age() {
         thread::sleep(Duration::from_secs(3600));
     };
     // Side by side, since each takes a while.
-    let check = |builder: PoolBuilder, text: &str| {
+    let check = |builder: Builder, text: &str| {
         let pool = builder.build().unwrap();
         let waiting = pool.apply_async(increment, 1).unwrap();
         let found = reason(waiting.get());
@@ -96,7 +96,7 @@ fn every_way_of_submitting_hears_that_the_pool_is_broken() {
     let waits: [Wait; 5] = [
         |pool| vec![pool.apply(increment, 1)],
         |pool| vec![pool.map(increment, 0..100).map(|_| 0)],
-        |pool| pool.options().may_run_again().chunk(7).map_each(increment, 0..100),
+        |pool| pool.options().retry_lost().chunk(7).map_each(increment, 0..100),
         |pool| pool.imap(increment, 0..100).collect(),
         |pool| pool.options().chunk(10).imap_unordered(increment, 0..100).collect(),
     ];

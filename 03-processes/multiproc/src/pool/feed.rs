@@ -1,4 +1,4 @@
-//! Arguments on their way to the workers: they are encoded, and submitted in chunks.
+//! Arguments on their way into the pool: they are drawn, encoded, and submitted in batches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,42 +6,31 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Options;
-use super::arguments;
-use super::dispatch::Dispatch;
-use super::task::{Sink, TaskError, Tasks};
-use super::worker::{Batch, RunTasks};
+use super::arguments::{self, Arguments};
+use super::batch::Batch;
+use super::error::TaskError;
+use super::gather::Sink;
+use super::scheduler::Scheduler;
+use super::worker::{Execution, RunTasks};
 use crate::process::SpawnError;
 use crate::process::remote::Remote;
-use crate::shm::arena::Region;
 use crate::sys::fork;
 
-/// Bytes of arguments after which a chunk is full, however few they are.
-pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes of arguments after which a batch is full, however few they are.
+pub(super) const BATCH_BYTES: usize = 256 * 1024;
 
-/// A chunk whose arguments take longer than this to draw is submitted before it is full.
+/// A batch whose arguments take longer than this to draw is submitted before it is full.
 pub(super) const SLOW: Duration = Duration::from_millis(1);
 
-/// How many tasks are submitted before the caller looks at the results.
-const BETWEEN: usize = 64;
+/// How many tasks are submitted before the caller fetches results that are there.
+const TASKS_BETWEEN_FETCHES: usize = 64;
 
-/// Encoded arguments of tasks that follow one another.
-#[derive(Default)]
-pub(super) struct Chunk {
-    pub(super) arguments: Vec<u8>,
-    /// What there are handles to in the arguments, held until the tasks have ended.
-    pub(super) kept: Vec<Region>,
-    /// The index of the first task.
-    pub(super) first: usize,
-    pub(super) count: usize,
-}
-
-/// What the tasks of one call have in common.
+/// What the tasks of one call of the pool have in common.
 pub(super) struct Submission {
-    dispatch: Arc<Dispatch>,
-    entry: Remote<Batch>,
+    scheduler: Arc<Scheduler>,
+    entry: Remote<Execution>,
     sink: Arc<dyn Sink>,
-    may_run_again: bool,
+    retry_lost: bool,
 }
 
 impl Submission {
@@ -49,11 +38,12 @@ impl Submission {
     ///
     /// # Errors
     ///
-    /// The function is not in the program's executable.
+    /// The function is not in the program's executable, or this process is a fork.
     pub(super) fn new<F, A, T>(
-        options: Options<'_>,
+        scheduler: &Arc<Scheduler>,
         function: F,
         sink: Arc<dyn Sink>,
+        retry_lost: bool,
     ) -> Result<Self, TaskError>
     where
         F: Fn(A) -> T + Copy + 'static,
@@ -65,65 +55,72 @@ impl Submission {
         }
         let entry = Remote::new::<F, RunTasks<A, T>>(function)
             .map_err(|_| TaskError::Broken(SpawnError::NotInExecutable.to_string()))?;
-        let dispatch = Arc::clone(&options.pool.dispatch);
-        Ok(Self { dispatch, entry, sink, may_run_again: options.may_run_again })
+        Ok(Self { scheduler: Arc::clone(scheduler), entry, sink, retry_lost })
     }
 
-    /// Submits a chunk. With `patient`, waits first while the pool's queue is long.
+    /// Submits one task without waiting.
     ///
     /// # Errors
     ///
-    /// The pool is closed, terminated or broken.
-    pub(super) fn submit(&self, chunk: Chunk, patient: bool) -> Result<(), TaskError> {
-        let tasks = Tasks {
-            entry: self.entry,
-            arguments: chunk.arguments,
-            kept: chunk.kept,
-            count: chunk.count,
-            sink: Arc::clone(&self.sink),
-            first: chunk.first,
-            may_run_again: self.may_run_again,
-            deaths: 0,
-        };
-        self.dispatch.submit(tasks, patient)
+    /// The argument cannot be encoded, or the pool is closed, terminated or broken.
+    pub(super) fn submit_one<A: Serialize>(&self, argument: A) -> Result<(), TaskError> {
+        let (mut bytes, mut kept) = (Vec::new(), Vec::new());
+        let end =
+            arguments::encode(&mut bytes, 0, &argument, &mut kept).map_err(TaskError::Encode)?;
+        // This process's copy of what traveled is closed before the task runs.
+        drop(argument);
+        bytes.truncate(end);
+        self.submit(0, Arguments { bytes, kept, count: 1 }, false)
     }
 
-    /// Submits a chunk, unless it is empty. If the pool refuses it, that is the result of its
-    /// tasks.
-    pub(super) fn submit_or_fail(&self, chunk: Chunk) {
-        let (first, count) = (chunk.first, chunk.count);
+    fn submit(&self, first: usize, arguments: Arguments, waits: bool) -> Result<(), TaskError> {
+        let batch = Batch {
+            entry: self.entry,
+            arguments,
+            sink: Arc::clone(&self.sink),
+            first,
+            retry_lost: self.retry_lost,
+            deaths: 0,
+        };
+        self.scheduler.submit(batch, waits)
+    }
+
+    /// Submits a batch of tasks from index `first` on, unless it is empty; waits first while the
+    /// pool's queue is long. If the pool refuses the batch, that is the result of its tasks.
+    pub(super) fn submit_or_fail(&self, first: usize, arguments: Arguments) {
+        let count = arguments.count;
         if count > 0
             && !fork::is_fork()
-            && let Err(error) = self.submit(chunk, true)
+            && let Err(error) = self.submit(first, arguments, true)
         {
             self.sink.fail(first, count, &error);
         }
     }
 
-    /// A task that was not submitted has this as its result.
+    /// Delivers an error for a task that was not submitted.
     pub(super) fn fail(&self, index: usize, error: TaskError) {
         self.sink.fail(index, 1, &error);
     }
 
-    /// Draws all arguments, and submits a chunk whenever one is full. Returns how many there were.
-    /// An argument that cannot be encoded has that as its task's result. `between` is called now
-    /// and then, when some tasks were submitted.
+    /// Draws all arguments, and submits a batch whenever `chunk` are drawn. Returns how many there
+    /// were. An argument that cannot be encoded has that as its task's result. `fetch` is called
+    /// now and then, when some tasks were submitted.
     pub(super) fn feed<A: Serialize>(
         &self,
         chunk: usize,
         mut arguments: impl Iterator<Item = A>,
-        mut between: impl FnMut(),
+        mut fetch: impl FnMut(),
     ) -> usize {
-        let (mut buffer, mut kept, mut next, mut since) = (Vec::new(), Vec::new(), 0, 0);
+        let (mut buffer, mut kept, mut next, mut since_fetch) = (Vec::new(), Vec::new(), 0, 0);
         loop {
             let start = (chunk > 1).then(Instant::now);
             // The counters are local: storing them for each argument would cost more than its
             // encoding.
             let (mut end, mut count, mut refused, mut is_over) = (0, 0, None, false);
-            let mut look_at = 1;
+            let mut check_at = 1;
             loop {
-                let until = chunk.min(look_at);
-                while count < until && end < CHUNK_BYTES {
+                let until = chunk.min(check_at);
+                while count < until && end < BATCH_BYTES {
                     let Some(argument) = arguments.next() else {
                         is_over = true;
                         break;
@@ -140,19 +137,19 @@ impl Submission {
                 if is_over
                     || refused.is_some()
                     || count >= chunk
-                    || end >= CHUNK_BYTES
+                    || end >= BATCH_BYTES
                     || start.is_some_and(|start| start.elapsed() >= SLOW)
                 {
                     break;
                 }
-                look_at = 2 * count;
+                check_at = 2 * count;
             }
             if fork::is_fork() {
                 return next;
             }
-            let arguments = buffer[..end].to_vec();
+            let bytes = buffer[..end].to_vec();
             let kept = std::mem::take(&mut kept);
-            self.submit_or_fail(Chunk { arguments, kept, first: next, count });
+            self.submit_or_fail(next, Arguments { bytes, kept, count });
             next += count;
             if let Some(error) = refused {
                 self.fail(next, TaskError::Encode(error));
@@ -161,10 +158,10 @@ impl Submission {
             if is_over {
                 return next;
             }
-            since += count.max(1);
-            if since >= BETWEEN {
-                since = 0;
-                between();
+            since_fetch += count.max(1);
+            if since_fetch >= TASKS_BETWEEN_FETCHES {
+                since_fetch = 0;
+                fetch();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Offering, claiming and reclaiming whole batches.
 //!
-//! One word per batch decides: `0 → seq` (the pool offers), then either `seq → seq | CLAIMED` (the
-//! worker) or `seq → 0` (the pool reclaims), by compare-and-swap.
+//! One word per batch decides. The pool offers the batch by storing its sequence number. Then the
+//! worker adds [`CLAIMED`] to it, or the pool replaces it by 0, both by compare-and-swap.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

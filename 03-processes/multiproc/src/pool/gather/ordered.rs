@@ -1,153 +1,33 @@
-//! The results of a `map`: how they wait for the caller, and how the caller puts them in order.
+//! The caller's side of a `map`: fetching results, and decoding them in the order of their tasks.
 //!
-//! The caller decodes them while others are still to come, so that few wait as bytes.
+//! The caller decodes while others are still to come, so that few results wait as bytes.
 
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 
-use super::claims::Records;
-use super::task::{Gather, Monitor, TaskError, panicked, value};
-use super::worker::{keep_small, tag};
-use crate::shm::arena::Region;
+use super::consumer::Consumer;
+use super::monitor::Monitor;
+use super::outcome::{panicked, value};
+use super::runs::{Run, Runs};
+use super::sink::Gather;
+use crate::pool::buffer::keep_small;
+use crate::pool::claims::Records;
+use crate::pool::error::TaskError;
+use crate::pool::messages::tag;
 use crate::sys::panics;
 
-/// The caller is woken for so many results, or so many bytes.
-const MANY: usize = 4096;
-const MANY_BYTES: usize = 64 * 1024;
-
-/// The results that the caller has not fetched.
-#[derive(Default)]
-pub(super) struct Gathered {
-    runs: Vec<Run>,
-    /// The records of all runs, one after the other.
-    bytes: Vec<u8>,
-    errors: Vec<(usize, TaskError)>,
-    /// What there are handles to in any of the results, held until all have been decoded.
-    kept: Vec<Region>,
-    /// How many results these are.
-    waiting: usize,
-    /// How many tasks have ended.
-    counted: usize,
-    /// How many there will be, once that is known.
-    total: Option<usize>,
-}
-
-/// Results of tasks that follow one another: [`Records`].
-struct Run {
-    first: usize,
-    count: usize,
-    /// How many empty results come first, and how many bytes follow.
-    empty: usize,
-    length: usize,
-}
-
-impl Gathered {
-    /// There will be so many.
-    pub(super) fn set_total(&mut self, total: usize) {
-        self.total = Some(total);
-    }
-
-    fn is_complete(&self) -> bool {
-        self.total == Some(self.counted)
-    }
-}
-
-impl Gather for Gathered {
-    fn fail(&mut self, index: usize, error: TaskError) {
-        self.counted += 1;
-        self.waiting += 1;
-        self.errors.push((index, error));
-    }
-
-    fn gather(&mut self, index: usize, tag: u8, bytes: &[u8], kept: Vec<Region>) {
-        self.kept.extend(kept);
-        self.counted += 1;
-        self.waiting += 1;
-        let before = self.bytes.len();
-        Records::append(tag, bytes, &mut self.bytes);
-        let length = self.bytes.len() - before;
-        self.runs.push(Run { first: index, count: 1, empty: 0, length });
-    }
-
-    fn gather_records(&mut self, index: usize, count: usize, records: Records<'_>) {
-        self.counted += count;
-        self.waiting += count;
-        let (empty, bytes) = records.rest();
-        self.bytes.extend_from_slice(bytes);
-        self.runs.push(Run { first: index, count, empty, length: bytes.len() });
-    }
-
-    fn is_worth_a_look(&self) -> bool {
-        self.is_complete() || self.waiting >= MANY || self.bytes.len() >= MANY_BYTES
-    }
-}
-
-/// What came before its turn.
+/// A result that came before its turn.
 enum Early {
     Run(Run, Vec<u8>),
     Error(TaskError),
 }
 
-/// What takes the results in the order of their tasks.
-pub(super) trait Take<T> {
-    /// Takes the next result. Returns whether it wants more.
-    fn take(&mut self, result: Result<T, TaskError>) -> bool;
-
-    /// The same with results from `decode`, while it returns some. (Overridden where a call for
-    /// each would cost more than to decode it.)
-    fn take_all(&mut self, mut decode: impl FnMut() -> Option<Result<T, TaskError>>) -> bool {
-        while let Some(result) = decode() {
-            if !self.take(result) {
-                return false;
-            }
-        }
-        true
-    }
-}
-
-/// All values, up to the first error.
-pub(super) struct Values<T> {
-    pub(super) values: Vec<T>,
-    pub(super) first_error: Option<TaskError>,
-}
-
-impl<T> Take<T> for Values<T> {
-    fn take(&mut self, result: Result<T, TaskError>) -> bool {
-        match result {
-            Ok(value) => self.values.push(value),
-            Err(error) => self.first_error = Some(error),
-        }
-        self.first_error.is_none()
-    }
-
-    fn take_all(&mut self, mut decode: impl FnMut() -> Option<Result<T, TaskError>>) -> bool {
-        let Self { values, first_error } = self;
-        let error = &mut *first_error;
-        values.extend(std::iter::from_fn(|| match decode()? {
-            Ok(value) => Some(value),
-            Err(failed) => {
-                *error = Some(failed);
-                None
-            }
-        }));
-        first_error.is_none()
-    }
-}
-
-/// A value or an error for each.
-impl<T> Take<T> for Vec<Result<T, TaskError>> {
-    fn take(&mut self, result: Result<T, TaskError>) -> bool {
-        self.push(result);
-        true
-    }
-}
-
-/// The caller's side: decodes the results in the order of their tasks, and passes them on.
-pub(super) struct Ordered<S> {
-    taken: S,
+/// Decodes the results in the order of their tasks, and passes them to the consumer.
+pub(in crate::pool) struct Ordered<S> {
+    consumer: S,
     /// Whether it wants more.
-    goes_on: bool,
+    wants_more: bool,
     /// The index of the next result.
     next: usize,
     early: BTreeMap<usize, Early>,
@@ -157,10 +37,10 @@ pub(super) struct Ordered<S> {
 }
 
 impl<S> Ordered<S> {
-    pub(super) fn new(taken: S) -> Self {
+    pub(in crate::pool) fn new(consumer: S) -> Self {
         Self {
-            taken,
-            goes_on: true,
+            consumer,
+            wants_more: true,
             next: 0,
             early: BTreeMap::new(),
             runs: Vec::new(),
@@ -168,14 +48,14 @@ impl<S> Ordered<S> {
         }
     }
 
-    /// Fetches what is there, if it is much.
-    pub(super) fn fetch_much<T>(&mut self, gathered: &Monitor<Gathered>)
+    /// Fetches the results that are there, if there are many.
+    pub(in crate::pool) fn fetch_many<T>(&mut self, results: &Monitor<Runs>)
     where
         T: DeserializeOwned,
-        S: Take<T>,
+        S: Consumer<T>,
     {
-        let mut there = gathered.lock();
-        if there.is_worth_a_look() {
+        let mut there = results.lock();
+        if there.is_ready() {
             let errors = self.exchange(&mut there);
             drop(there);
             self.decode(errors);
@@ -183,26 +63,26 @@ impl<S> Ordered<S> {
     }
 
     /// Fetches all results, waiting for those that are still to come.
-    pub(super) fn fetch_all<T>(mut self, gathered: &Monitor<Gathered>) -> S
+    pub(in crate::pool) fn fetch_all<T>(mut self, results: &Monitor<Runs>) -> S
     where
         T: DeserializeOwned,
-        S: Take<T>,
+        S: Consumer<T>,
     {
         loop {
-            let fetched = gathered.wait(None, |there| {
+            let fetched = results.wait(None, |there| {
                 let is_complete = there.is_complete();
-                there.is_worth_a_look().then(|| (is_complete, self.exchange(there)))
+                there.is_ready().then(|| (is_complete, self.exchange(there)))
             });
             let (is_complete, errors) = fetched.expect("without a deadline there are results");
             self.decode(errors);
             if is_complete {
-                return self.taken;
+                return self.consumer;
             }
         }
     }
 
     /// Takes what is there, and leaves empty buffers.
-    fn exchange(&mut self, there: &mut Gathered) -> Vec<(usize, TaskError)> {
+    fn exchange(&mut self, there: &mut Runs) -> Vec<(usize, TaskError)> {
         self.runs.clear();
         self.bytes.clear();
         keep_small(&mut self.bytes);
@@ -216,7 +96,7 @@ impl<S> Ordered<S> {
     fn decode<T>(&mut self, errors: Vec<(usize, TaskError)>)
     where
         T: DeserializeOwned,
-        S: Take<T>,
+        S: Consumer<T>,
     {
         for (index, error) in errors {
             self.early.insert(index, Early::Error(error));
@@ -242,7 +122,7 @@ impl<S> Ordered<S> {
     fn decode_early<T>(&mut self)
     where
         T: DeserializeOwned,
-        S: Take<T>,
+        S: Consumer<T>,
     {
         while let Some(early) = self.early.first_entry()
             && *early.key() == self.next
@@ -251,7 +131,7 @@ impl<S> Ordered<S> {
                 Early::Run(run, records) => self.decode_run(&run, &records),
                 Early::Error(error) => {
                     self.next += 1;
-                    self.goes_on = self.goes_on && self.taken.take(Err(error));
+                    self.wants_more = self.wants_more && self.consumer.take(Err(error));
                 }
             }
         }
@@ -262,13 +142,13 @@ impl<S> Ordered<S> {
     fn decode_run<T>(&mut self, run: &Run, bytes: &[u8])
     where
         T: DeserializeOwned,
-        S: Take<T>,
+        S: Consumer<T>,
     {
         self.next += run.count;
         let mut records = Records::resume((run.empty, bytes));
         let mut left = run.count;
         // One `catch` for many results.
-        while self.goes_on && left > 0 {
+        while self.wants_more && left > 0 {
             let (mut before, before_left) = (records, left);
             let decoded = panics::catch(|| {
                 while left > 0 {
@@ -276,31 +156,31 @@ impl<S> Ordered<S> {
                     let empty = records.run().min(left);
                     let mut row =
                         Row { left: empty, all: empty, records: &mut records, of: &mut left };
-                    let goes_on = self.taken.take_all(|| {
+                    let wants_more = self.consumer.take_all(|| {
                         row.left = row.left.checked_sub(1)?;
                         Some(value(tag::RETURNED, &[]))
                     });
                     drop(row);
-                    if !goes_on || left == 0 {
-                        return goes_on;
+                    if !wants_more || left == 0 {
+                        return wants_more;
                     }
                     left -= 1;
                     let result = match records.next() {
                         Some((tag, bytes)) => value(tag, bytes),
                         None => Err(TaskError::Broken("a result is missing".to_owned())),
                     };
-                    if !self.taken.take(result) {
+                    if !self.consumer.take(result) {
                         return false;
                     }
                 }
                 true
             });
-            self.goes_on = match decoded {
-                Ok(goes_on) => goes_on,
+            self.wants_more = match decoded {
+                Ok(wants_more) => wants_more,
                 Err(panic) => {
                     before.skip_results(before_left - left - 1);
                     let bytes = before.next().map_or(&[][..], |(_, bytes)| bytes);
-                    self.taken.take(Err(panicked(panic, bytes)))
+                    self.consumer.take(Err(panicked(panic, bytes)))
                 }
             };
         }
@@ -327,8 +207,15 @@ impl Drop for Row<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::task::Sink;
-    use crate::pool::worker::encoded;
+    use crate::ipc::codec;
+    use crate::pool::gather::{Sink, Values};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn encoded(number: &usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        codec::encode_own(number, &mut bytes);
+        bytes
+    }
 
     /// A record for each of these numbers.
     fn records(numbers: std::ops::Range<usize>) -> Vec<u8> {
@@ -347,7 +234,7 @@ mod tests {
         errors: &[usize],
         step_by_step: bool,
     ) -> Vec<Result<usize, TaskError>> {
-        let monitor = Monitor::new(Gathered::default());
+        let monitor = Monitor::new(Runs::default());
         let mut ordered = Ordered::new(Vec::new());
         let mut fetch = || {
             if step_by_step {
@@ -402,8 +289,8 @@ mod tests {
 
     #[test]
     fn values_end_at_the_first_error() {
-        let monitor = Monitor::new(Gathered::default());
-        let ordered = Ordered::new(Values { values: Vec::new(), first_error: None });
+        let monitor = Monitor::new(Runs::default());
+        let ordered = Ordered::new(Values::new());
         // The fourth is not a number.
         let mut bytes = records(0..3);
         Records::append(tag::RETURNED, &[], &mut bytes);
@@ -411,9 +298,9 @@ mod tests {
         monitor.deliver_records(0, 5, Records::new(&bytes));
         monitor.fail(5, 1, &TaskError::Closed);
         monitor.lock().set_total(6);
-        let Values { values, first_error } = ordered.fetch_all::<usize>(&monitor);
-        assert_eq!(values, [0, 1, 2]);
-        assert!(matches!(first_error, Some(TaskError::Decode(_))), "{first_error:?}");
+        let values = ordered.fetch_all::<usize>(&monitor);
+        let error = values.into_result().unwrap_err();
+        assert!(matches!(error, TaskError::Decode(_)), "{error:?}");
     }
 
     #[test]
@@ -422,13 +309,12 @@ mod tests {
         struct Panics;
         impl<'de> serde::Deserialize<'de> for Panics {
             fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-                use std::sync::atomic::{AtomicU32, Ordering};
                 static DECODED: AtomicU32 = AtomicU32::new(0);
                 assert!(DECODED.fetch_add(1, Ordering::Relaxed) % 10 != 9, "the tenth");
                 Ok(Self)
             }
         }
-        let monitor = Monitor::new(Gathered::default());
+        let monitor = Monitor::new(Runs::default());
         let mut bytes = records(0..1);
         bytes.extend_from_slice(&(u64::from(u8::MAX) << 56 | 1000).to_le_bytes());
         bytes.extend_from_slice(&records(1..2));

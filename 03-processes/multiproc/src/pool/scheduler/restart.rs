@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::process::SpawnError;
 
-/// After so many failed rounds in a row, no worker is started any more, unless another one is
+/// After so many consecutive failed rounds, no worker is started any more, unless another one is
 /// ready.
 const ROUNDS: u32 = 6;
 
@@ -20,7 +20,7 @@ const BACK_OFF: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(5);
 const LONGEST_IDLE: Duration = Duration::from_secs(1);
 
-/// How long the system may refuse to start a process, for want of something.
+/// How long the system may refuse to start a process.
 const SHORTAGE: Duration = Duration::from_secs(60);
 
 /// The shortest and the longest delay meanwhile.
@@ -31,8 +31,8 @@ const RETRY: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)]
 pub(super) const PROVEN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
-pub(super) struct Health {
-    /// Failed rounds in a row.
+pub(super) struct RestartPolicy {
+    /// Consecutive failed rounds.
     rounds: u32,
     /// Whether the present round has failed.
     has_failed: bool,
@@ -45,7 +45,7 @@ pub(super) struct Health {
     reason: String,
 }
 
-impl Health {
+impl RestartPolicy {
     /// A worker has failed to start.
     pub(super) fn failed(&mut self, reason: String, now: Instant) {
         self.reason = reason;
@@ -56,8 +56,8 @@ impl Health {
         self.back_off(LONGEST, now);
     }
 
-    /// A worker has ended soon after it was ready, with nothing to do. Nobody waits for it, so this
-    /// is not a reason to give up.
+    /// A worker has ended soon after it was ready, with nothing to do. No task was lost with it, so
+    /// this is not a reason to give up.
     pub(super) fn ended_idle(&mut self, now: Instant) {
         self.back_off(LONGEST_IDLE, now);
     }
@@ -85,7 +85,7 @@ impl Health {
         self.refused_since = None;
     }
 
-    /// A worker is of use: the row of failures has ended.
+    /// A worker has proved to work: the series of failures has ended.
     pub(super) fn proven(&mut self) {
         (self.rounds, self.doubled) = (0, 0);
         (self.has_failed, self.retry_at) = (false, None);
@@ -135,74 +135,74 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_in_a_row_are_counted_in_rounds() {
-        let mut health = Health::default();
+    fn consecutive_failures_are_counted_in_rounds() {
+        let mut policy = RestartPolicy::default();
         let mut now = Instant::now();
         let start = now;
         for round in 1..=ROUNDS {
-            assert!(!health.is_hopeless(now) && health.may_start(now), "{round}");
+            assert!(!policy.is_hopeless(now) && policy.may_start(now), "{round}");
             // Any number of workers is one round.
-            (0..100).for_each(|_| health.failed(round.to_string(), now));
-            assert!(!health.may_start(now + BACK_OFF / 2));
-            now = health.retry_at().unwrap();
+            (0..100).for_each(|_| policy.failed(round.to_string(), now));
+            assert!(!policy.may_start(now + BACK_OFF / 2));
+            now = policy.retry_at().unwrap();
         }
-        assert!(health.is_hopeless(now));
-        assert_eq!(health.reason(), ROUNDS.to_string());
+        assert!(policy.is_hopeless(now));
+        assert_eq!(policy.reason(), ROUNDS.to_string());
         assert_eq!(now - start, BACK_OFF * ((1 << ROUNDS) - 1));
         // The delay has a limit.
         (0..100).for_each(|_| {
-            assert!(health.may_start(now));
-            health.failed(String::new(), now);
-            now = health.retry_at().unwrap();
+            assert!(policy.may_start(now));
+            policy.failed(String::new(), now);
+            now = policy.retry_at().unwrap();
         });
-        health.failed(String::new(), now);
-        assert!(health.retry_at().unwrap() <= now + LONGEST);
-        health.proven();
-        assert!(!health.is_hopeless(now) && health.may_start(now));
+        policy.failed(String::new(), now);
+        assert!(policy.retry_at().unwrap() <= now + LONGEST);
+        policy.proven();
+        assert!(!policy.is_hopeless(now) && policy.may_start(now));
     }
 
     #[test]
-    fn idle_workers_that_end_are_no_reason_to_give_up() {
-        let mut health = Health::default();
+    fn idle_workers_that_end_are_not_a_reason_to_give_up() {
+        let mut policy = RestartPolicy::default();
         let mut now = Instant::now();
         let start = now;
         for _ in 0..100 {
-            assert!(!health.is_hopeless(now) && health.may_start(now));
-            health.ended_idle(now);
-            now = health.retry_at().unwrap();
+            assert!(!policy.is_hopeless(now) && policy.may_start(now));
+            policy.ended_idle(now);
+            now = policy.retry_at().unwrap();
         }
         // In the end, one round per second.
         assert!(now - start > LONGEST_IDLE * 90 && now - start <= LONGEST_IDLE * 100);
         // A round in which one fails as well is a failed one.
-        assert!(health.may_start(now));
-        health.ended_idle(now);
-        health.failed(String::new(), now);
-        assert_eq!((health.rounds, health.retry_at()), (1, Some(now + LONGEST_IDLE)));
+        assert!(policy.may_start(now));
+        policy.ended_idle(now);
+        policy.failed(String::new(), now);
+        assert_eq!((policy.rounds, policy.retry_at()), (1, Some(now + LONGEST_IDLE)));
     }
 
     #[test]
     fn a_shortage_is_waited_for() {
-        let mut health = Health::default();
+        let mut policy = RestartPolicy::default();
         let start = Instant::now();
         let mut now = start;
         let refuse = |errno: Errno| SpawnError::Io(errno.into());
         let mut attempts = 0;
-        while !health.is_hopeless(now) {
-            assert!(health.may_start(now));
-            health.not_started(&refuse(Errno::MFILE), now);
-            now = health.retry_at().unwrap();
+        while !policy.is_hopeless(now) {
+            assert!(policy.may_start(now));
+            policy.not_started(&refuse(Errno::MFILE), now);
+            now = policy.retry_at().unwrap();
             attempts += 1;
         }
         assert!(now - start >= SHORTAGE && attempts < 100, "{attempts}");
-        health.started();
-        assert!(!health.is_hopeless(now));
+        policy.started();
+        assert!(!policy.is_hopeless(now));
         // What does not pass is a failure.
-        health.not_started(&refuse(Errno::ACCESS), now);
+        policy.not_started(&refuse(Errno::ACCESS), now);
         (0..ROUNDS).for_each(|_| {
-            now = health.retry_at().unwrap();
-            assert!(health.may_start(now));
-            health.not_started(&refuse(Errno::ACCESS), now);
+            now = policy.retry_at().unwrap();
+            assert!(policy.may_start(now));
+            policy.not_started(&refuse(Errno::ACCESS), now);
         });
-        assert!(health.is_hopeless(now));
+        assert!(policy.is_hopeless(now));
     }
 }

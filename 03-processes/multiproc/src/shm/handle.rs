@@ -33,6 +33,16 @@ pub(crate) fn refused<E: serde::de::Error>(reason: impl ToString) -> E {
     E::custom(reason)
 }
 
+/// As [`import`], of a region that was created for contents of this kind.
+pub(crate) fn import_of<E: serde::de::Error>(id: RegionId, kind: u64) -> Result<Region, E> {
+    let region = import::<E>(id)?;
+    if region.kind() == kind {
+        Ok(region)
+    } else {
+        Err(refused("it is a handle to something of another type"))
+    }
+}
+
 /// Forgets, on this thread, that a handle was gone.
 #[inline]
 pub(crate) fn forget_gone() {

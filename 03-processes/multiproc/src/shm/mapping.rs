@@ -2,8 +2,8 @@
 //!
 //! # Invariants of the `unsafe` code
 //!
-//! - A [`Mapping`] owns `len` bytes at `ptr`, mapped readable and writable from construction to
-//!   drop. References into it borrow the `Mapping`, so none outlives the memory.
+//! - A [`Mapping`] owns `len` bytes at `ptr`, mapped readable, and writable unless it says so, from
+//!   construction to drop. References into it borrow the `Mapping`, so none outlives the memory.
 //! - Other processes write this memory at any time. So it is only ever reached through types that
 //!   are sound whatever the bits are and whoever changes them ([`Shared`]: atomics, and structures
 //!   of them), and by copies that are made of atomic words or by one machine instruction that the
@@ -84,17 +84,24 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps `len` bytes of `file` from `offset` (a multiple of the page size).
     pub(crate) fn new(file: BorrowedFd<'_>, offset: u64, len: usize) -> io::Result<Mapping> {
+        Mapping::with(file, offset, len, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    /// As [`new`](Self::new), for bytes that nobody writes any more. Writing them here, which
+    /// nothing does, would be a fault.
+    pub(crate) fn to_read(file: BorrowedFd<'_>, offset: u64, len: usize) -> io::Result<Mapping> {
+        Mapping::with(file, offset, len, ProtFlags::READ)
+    }
+
+    fn with(
+        file: BorrowedFd<'_>,
+        offset: u64,
+        len: usize,
+        protection: ProtFlags,
+    ) -> io::Result<Mapping> {
         // SAFETY: the kernel chooses a free place, so nothing that exists is replaced.
-        let ptr = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                len,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                file,
-                offset,
-            )?
-        };
+        let ptr =
+            unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, file, offset)? };
         let ptr = NonNull::new(ptr.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Mapping { ptr, len })
     }
@@ -148,6 +155,14 @@ impl Mapping {
     #[inline]
     pub(crate) fn place<T>(&self, offset: usize) -> NonNull<T> {
         self.at(offset, size_of::<T>(), align_of::<T>()).cast()
+    }
+
+    /// As [`place`](Self::place), of so many values in a row.
+    #[inline]
+    pub(crate) fn places<T>(&self, offset: usize, len: usize) -> NonNull<[T]> {
+        let bytes = len.saturating_mul(size_of::<T>());
+        let first = self.at(offset, bytes, align_of::<T>()).cast();
+        NonNull::slice_from_raw_parts(first, len)
     }
 
     /// Copies `bytes` to `offset`, a multiple of 8, padded with zeros to a multiple of 8.

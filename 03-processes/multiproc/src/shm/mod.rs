@@ -4,6 +4,7 @@
 pub(crate) mod arena;
 pub(crate) mod atomic;
 pub(crate) mod event_count;
+pub(crate) mod frozen;
 pub(crate) mod futex;
 pub(crate) mod handle;
 pub(crate) mod mapping;

@@ -1,6 +1,7 @@
-//! Numbers that several processes read and change: one, or an array of them.
+//! Numbers that several processes read and change, one or an array of them, and [values](Shared) that
+//! are written once and then read by all.
 //!
-//! They are the standard library's atomics, in memory that all holders map. A handle can be encoded
+//! The numbers are the standard library's atomics, in memory that all holders map. A handle can be encoded
 //! with `serde`, as a queue's can: as an argument of a process, in an item of a queue, in a task.
 //! The memory is freed when no process holds a handle any more, however the processes end.
 //!
@@ -43,13 +44,14 @@ use std::sync::atomic;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::arena::{Region, RegionId};
-use super::mapping::{Mapping, Shared};
+pub use super::frozen::Shared;
+use super::mapping::{self, Mapping};
 use crate::shm::handle;
 use crate::sys::hash::fingerprint;
 
 /// The atomic integers of the standard library.
 #[expect(private_bounds, reason = "sealed: the memory holds whatever other processes write")]
-pub trait Atomic: Shared + fmt::Debug + 'static {
+pub trait Atomic: mapping::Shared + fmt::Debug + 'static {
     /// The integer inside.
     type Integer;
 
@@ -97,7 +99,7 @@ impl<T: Atomic> Array<T> {
     /// the first use of the library, and when the array would have more bytes than an `isize` can
     /// count.
     pub fn new(len: usize) -> io::Result<Array<T>> {
-        Self::map(Region::create(Self::bytes(len)? as u64)?, len)
+        Self::map(Region::create_of(Self::bytes(len)? as u64, fingerprint::<Array<T>>())?, len)
     }
 
     fn bytes(len: usize) -> io::Result<usize> {
@@ -157,7 +159,8 @@ impl<T: Atomic> Array<T> {
         if wire.handle != fingerprint::<H>() {
             return Err(handle::refused("it holds a handle of another type"));
         }
-        Self::map(handle::import(wire.region)?, wire.len).map_err(handle::refused)
+        let region = handle::import_of(wire.region, fingerprint::<Array<T>>())?;
+        Self::map(region, wire.len).map_err(handle::refused)
     }
 }
 

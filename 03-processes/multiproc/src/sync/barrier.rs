@@ -281,7 +281,7 @@ impl Serialize for Barrier {
 /// Fails when the barrier is gone.
 impl<'de> Deserialize<'de> for Barrier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = Object::deserialize(deserializer, tables(2))?;
+        let object = Object::deserialize(deserializer)?;
         let inner = Inner { object, is_here: AtomicBool::new(false) };
         let lock = inner.header().lock.lock();
         inner.come();

@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
-use bytemuck::Pod;
-
 use super::mutex::MutexGuard;
 use super::object::{Object, check_fork, impl_handle};
+use super::plain::Plain;
 use crate::shm::futex;
 use crate::shm::mapping::shared_struct;
 use crate::sys::sync::{Deadline, deadline_after};
@@ -29,7 +28,7 @@ shared_struct! {
 /// condition holds.
 pub struct Condvar(Object<Header, ()>);
 
-impl_handle!(Condvar, 0);
+impl_handle!(Condvar);
 
 impl Condvar {
     /// A condition variable that nobody waits for.
@@ -51,7 +50,10 @@ impl Condvar {
     /// # Panics
     ///
     /// In a fork.
-    pub fn wait<'a, T: Pod>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+    pub fn wait<'a, T: Plain + ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+    ) -> LockResult<MutexGuard<'a, T>> {
         self.wait_until(guard, None)
     }
 
@@ -65,7 +67,7 @@ impl Condvar {
     /// # Panics
     ///
     /// In a fork.
-    pub fn wait_while<'a, T: Pod>(
+    pub fn wait_while<'a, T: Plain + ?Sized>(
         &self,
         mut guard: MutexGuard<'a, T>,
         mut condition: impl FnMut(&mut T) -> bool,
@@ -86,7 +88,7 @@ impl Condvar {
     /// # Panics
     ///
     /// In a fork.
-    pub fn wait_timeout_while<'a, T: Pod>(
+    pub fn wait_timeout_while<'a, T: Plain + ?Sized>(
         &self,
         mut guard: MutexGuard<'a, T>,
         timeout: Duration,
@@ -106,7 +108,7 @@ impl Condvar {
         }
     }
 
-    fn wait_until<'a, T: Pod>(
+    fn wait_until<'a, T: Plain + ?Sized>(
         &self,
         guard: MutexGuard<'a, T>,
         deadline: Deadline,

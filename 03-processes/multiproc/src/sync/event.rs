@@ -25,7 +25,7 @@ const SET: u32 = 1;
 /// done both or nothing.
 pub struct Event(Object<Header, ()>);
 
-impl_handle!(Event, 0);
+impl_handle!(Event);
 
 impl Event {
     /// An event that is not set.

@@ -7,13 +7,14 @@
 //! - The value lies behind the structure, where nothing else is. It is reached through a
 //!   [`MutexGuard`] only, whose process and thread hold the lock, so nobody else reads or writes it
 //!   meanwhile; the lock orders one holder's accesses before the next one's.
-//! - `T: Pod`: whatever bits a killed holder left there are a value, and all its bytes are
+//! - `T: Plain`: whatever bits a killed holder left there are a value, and all its bytes are
 //!   initialized.
 #![allow(unsafe_code)]
 
 use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{LockResult, PoisonError, TryLockError};
 use std::thread;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use bytemuck::Pod;
 
 use super::object::{Object, VALUE_AT, check_fork, impl_handle};
+use super::plain::{Plain, bytes};
 use crate::shm::mapping::shared_struct;
 use crate::shm::robust::{self, RobustMutex};
 use crate::sys::sync::{Deadline, deadline_after};
@@ -35,16 +37,16 @@ shared_struct! {
 
 /// A mutex between processes, which owns a value in shared memory.
 ///
-/// The value is *plain*: any bytes are one ([`bytemuck::Pod`]: numbers, arrays and structures of
-/// them), since a process that is killed may leave it half written. The next one that takes the lock
+/// The value is [plain](Plain), since a process that is killed may leave it half written; it may be a
+/// slice. The next one that takes the lock
 /// is then told, by [`PoisonError`], as after a panic of the holder; it repairs the value and calls
 /// [`clear_poison`](Self::clear_poison), or goes on all the same.
 ///
 /// A clone is another handle to the same mutex. Each thread may take it once at a time; see
 /// [`ReentrantMutex`](super::ReentrantMutex).
-pub struct Mutex<T: Pod>(Object<Header, T>);
+pub struct Mutex<T: Plain + ?Sized>(Object<Header, T>);
 
-impl_handle!(Mutex<T: Pod>, size_of::<T>());
+impl_handle!(Mutex<T: Plain>);
 
 impl<T: Pod> Mutex<T> {
     /// A mutex that nobody holds.
@@ -63,7 +65,24 @@ impl<T: Pod> Mutex<T> {
         })?;
         Ok(Mutex(object))
     }
+}
 
+impl<T: Pod> Mutex<[T]> {
+    /// A mutex that nobody holds, of `len` values that are zero.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Mutex::new), and when they are too many.
+    pub fn zeroed(len: usize) -> io::Result<Mutex<[T]>> {
+        const { assert!(align_of::<T>() <= 4096) };
+        Object::new(bytes::<T>(len), |object: &Object<Header, [T]>| {
+            object.header().lock.initialize()
+        })
+        .map(Mutex)
+    }
+}
+
+impl<T: Plain + ?Sized> Mutex<T> {
     /// Takes the lock, waiting for it as long as it takes.
     ///
     /// # Errors
@@ -115,6 +134,11 @@ impl<T: Pod> Mutex<T> {
     }
 
     #[inline]
+    fn value(&self) -> NonNull<T> {
+        T::place(self.0.memory(), VALUE_AT, self.0.behind())
+    }
+
+    #[inline]
     fn guard<'a>(&'a self, lock: robust::Guard<'a>) -> LockResult<MutexGuard<'a, T>> {
         let poisoned = &self.0.header().poisoned;
         if lock.owner_died {
@@ -143,7 +167,7 @@ impl<T: Pod> Mutex<T> {
     }
 }
 
-impl<T: Pod + fmt::Debug> fmt::Debug for Mutex<T> {
+impl<T: Plain + ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mutex").field("is_poisoned", &self.is_poisoned()).finish_non_exhaustive()
     }
@@ -151,7 +175,7 @@ impl<T: Pod + fmt::Debug> fmt::Debug for Mutex<T> {
 
 /// The lock of a [`Mutex`], held. Dereferences to the value; dropping it unlocks.
 #[must_use = "if it is dropped at once, the lock is held for no time"]
-pub struct MutexGuard<'a, T: Pod> {
+pub struct MutexGuard<'a, T: Plain + ?Sized> {
     mutex: &'a Mutex<T>,
     /// None while it is being dropped.
     lock: Option<robust::Guard<'a>>,
@@ -159,32 +183,32 @@ pub struct MutexGuard<'a, T: Pod> {
     panicking: bool,
 }
 
-impl<'a, T: Pod> MutexGuard<'a, T> {
+impl<'a, T: Plain + ?Sized> MutexGuard<'a, T> {
     /// The mutex that is held.
     pub(super) fn mutex(&self) -> &'a Mutex<T> {
         self.mutex
     }
 }
 
-impl<T: Pod> Deref for MutexGuard<'_, T> {
+impl<T: Plain + ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
         // SAFETY: this thread holds the lock, by the module's invariants; the guard is borrowed.
-        unsafe { self.mutex.0.memory().place(VALUE_AT).as_ref() }
+        unsafe { self.mutex.value().as_ref() }
     }
 }
 
-impl<T: Pod> DerefMut for MutexGuard<'_, T> {
+impl<T: Plain + ?Sized> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and the guard is borrowed exclusively.
-        unsafe { self.mutex.0.memory().place(VALUE_AT).as_mut() }
+        unsafe { self.mutex.value().as_mut() }
     }
 }
 
-impl<T: Pod> Drop for MutexGuard<'_, T> {
+impl<T: Plain + ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if !self.panicking && thread::panicking() {
@@ -194,13 +218,13 @@ impl<T: Pod> Drop for MutexGuard<'_, T> {
     }
 }
 
-impl<T: Pod + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+impl<T: Plain + ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
 }
 
-impl<T: Pod + fmt::Display> fmt::Display for MutexGuard<'_, T> {
+impl<T: Plain + ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }

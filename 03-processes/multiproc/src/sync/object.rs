@@ -1,12 +1,12 @@
-//! What all of them have in common: a structure at the beginning of a region of shared memory, and
-//! handles to it that travel.
+//! What all of them have in common: a structure at the beginning of a region of shared memory, what
+//! it guards behind it, and handles that travel.
 
 use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::shm::arena::seats::{self, SEATS, Seat};
 use crate::shm::arena::{Region, RegionId};
@@ -22,18 +22,20 @@ const TABLE: usize = SEATS * size_of::<u64>();
 
 /// A handle to an object of the type `T`, whose structure is `H`. A clone is another handle of this
 /// process.
-pub(super) struct Object<H, T> {
+pub(super) struct Object<H, T: ?Sized> {
     inner: Arc<Inner>,
-    types: PhantomData<fn(T) -> H>,
+    types: PhantomData<fn(&T) -> H>,
 }
 
 struct Inner {
     region: Region,
     memory: Mapping,
+    /// The bytes behind the structure.
+    behind: usize,
     seat: Seat,
 }
 
-impl<H: Shared, T> Object<H, T> {
+impl<H: Shared, T: ?Sized> Object<H, T> {
     /// A new object with so many bytes behind its structure. `prepare` makes its memory, zeros, what
     /// it begins with.
     pub(super) fn new(
@@ -41,14 +43,21 @@ impl<H: Shared, T> Object<H, T> {
         prepare: impl FnOnce(&Self) -> io::Result<()>,
     ) -> io::Result<Self> {
         const { assert!(size_of::<H>() <= BEHIND) };
-        let object = Self::at(Region::create((BEHIND + behind) as u64)?, behind)?;
+        let len = behind.checked_add(BEHIND).filter(|len| isize::try_from(*len).is_ok());
+        let len = len.ok_or_else(|| {
+            let message = format!("{behind} bytes of shared memory are too many");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })?;
+        let region = Region::create_of(len as u64, fingerprint::<Self>())?;
+        let object = Self::at(region, behind)?;
         prepare(&object)?;
         Ok(object)
     }
 
     fn at(region: Region, behind: usize) -> io::Result<Self> {
-        let memory = region.map(0, BEHIND + behind)?;
-        let inner = Inner { region, memory, seat: seats::own()? };
+        let len = behind.checked_add(BEHIND).ok_or(io::ErrorKind::InvalidData)?;
+        let memory = region.map(0, len)?;
+        let inner = Inner { region, memory, behind, seat: seats::own()? };
         Ok(Self { inner: Arc::new(inner), types: PhantomData })
     }
 
@@ -63,6 +72,12 @@ impl<H: Shared, T> Object<H, T> {
         &self.inner.memory
     }
 
+    /// The bytes behind the structure.
+    #[inline]
+    pub(super) fn behind(&self) -> usize {
+        self.inner.behind
+    }
+
     /// This process's seat.
     #[inline]
     pub(super) fn seat(&self) -> Seat {
@@ -75,24 +90,21 @@ impl<H: Shared, T> Object<H, T> {
     }
 
     pub(super) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (handle::export(&self.inner.region)?, fingerprint::<(H, T)>()).serialize(serializer)
+        (handle::export(&self.inner.region)?, self.inner.behind).serialize(serializer)
     }
 
-    /// An object of which another process has encoded a handle, with as many bytes behind its
-    /// structure as it was made with.
+    /// An object of which another process has encoded a handle. Fewer bytes behind the structure
+    /// than it has are refused by whoever reaches for them, and more by the region.
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-        behind: usize,
     ) -> Result<Self, D::Error> {
-        let (id, of) = <(RegionId, u64)>::deserialize(deserializer)?;
-        if of != fingerprint::<(H, T)>() {
-            return Err(de::Error::custom("a handle to an object of another type"));
-        }
-        Self::at(handle::import(id)?, behind).map_err(de::Error::custom)
+        let (id, behind) = <(RegionId, usize)>::deserialize(deserializer)?;
+        let region = handle::import_of(id, fingerprint::<Self>())?;
+        Self::at(region, behind).map_err(handle::refused)
     }
 }
 
-impl<H, T> Clone for Object<H, T> {
+impl<H, T: ?Sized> Clone for Object<H, T> {
     fn clone(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), types: PhantomData }
     }
@@ -151,25 +163,25 @@ impl Naps {
 
 /// Implements `Clone`, `Serialize` and `Deserialize` of a handle whose first field is its object.
 macro_rules! impl_handle {
-    ($name:ident $(<$t:ident: $bound:path>)?, $behind:expr) => {
-        impl$(<$t: $bound>)? Clone for $name$(<$t>)? {
+    ($name:ident $(<$t:ident: $bound:path>)?) => {
+        impl$(<$t: $bound + ?Sized>)? Clone for $name$(<$t>)? {
             fn clone(&self) -> Self {
                 Self(self.0.clone())
             }
         }
 
-        impl$(<$t: $bound>)? serde::Serialize for $name$(<$t>)? {
+        impl$(<$t: $bound + ?Sized>)? serde::Serialize for $name$(<$t>)? {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 self.0.serialize(serializer)
             }
         }
 
         /// Fails when the object is gone, or is of another type.
-        impl<'de $(, $t: $bound)?> serde::Deserialize<'de> for $name$(<$t>)? {
+        impl<'de $(, $t: $bound + ?Sized)?> serde::Deserialize<'de> for $name$(<$t>)? {
             fn deserialize<D: serde::Deserializer<'de>>(
                 deserializer: D,
             ) -> Result<Self, D::Error> {
-                $crate::sync::object::Object::deserialize(deserializer, $behind).map(Self)
+                $crate::sync::object::Object::deserialize(deserializer).map(Self)
             }
         }
     };

@@ -22,7 +22,7 @@ shared_struct! {
 /// that changes something outside must be one that can be done again.
 pub struct Once(Object<Header, ()>);
 
-impl_handle!(Once, 0);
+impl_handle!(Once);
 
 impl Once {
     /// One that has not been done.

@@ -42,7 +42,7 @@ shared_struct! {
 /// value and for a holder's death the same holds as for a [`Mutex`](super::Mutex).
 pub struct ReentrantMutex<T: Pod>(Object<Header, T>);
 
-impl_handle!(ReentrantMutex<T: Pod>, size_of::<T>());
+impl_handle!(ReentrantMutex<T: Pod>);
 
 impl<T: Pod> ReentrantMutex<T> {
     /// A mutex that nobody holds.

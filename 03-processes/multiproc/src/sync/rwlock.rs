@@ -12,13 +12,14 @@
 //!   writes it.
 //! - A reader's count is taken off by its own process after its last access, or by another one after
 //!   the reader's process has ended.
-//! - `T: Pod`: whatever bits a killed writer left there are a value.
+//! - `T: Plain`: whatever bits a killed writer left there are a value.
 #![allow(unsafe_code)]
 
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::{LockResult, PoisonError};
 use std::thread;
@@ -27,6 +28,7 @@ use bytemuck::Pod;
 
 use super::holders::Holders;
 use super::object::{Naps, Object, check_fork, impl_handle, table_at, tables};
+use super::plain::{Plain, bytes};
 use crate::shm::event_count::word::EventWord;
 use crate::shm::mapping::shared_struct;
 use crate::shm::robust::{self, RobustMutex};
@@ -46,15 +48,15 @@ shared_struct! {
 
 /// A lock between processes for many readers or one writer, which owns a value in shared memory.
 ///
-/// As with a [`Mutex`](super::Mutex), the value is plain, and when a *writer* has panicked or has
+/// As with a [`Mutex`](super::Mutex), the value is [plain](Plain), and when a *writer* has panicked or has
 /// been killed, the next ones are told by [`PoisonError`]. A reader that is killed leaves nothing
 /// behind.
 ///
 /// A clone is another handle to the same lock. A thread that has a read lock must not ask for a
 /// second one, since a writer may be waiting in between, nor for a write lock.
-pub struct RwLock<T: Pod>(Object<Header, T>);
+pub struct RwLock<T: Plain + ?Sized>(Object<Header, T>);
 
-impl_handle!(RwLock<T: Pod>, VALUE_AT - table_at(0) + size_of::<T>());
+impl_handle!(RwLock<T: Plain>);
 
 /// Behind the table.
 const VALUE_AT: usize = table_at(1);
@@ -75,6 +77,27 @@ impl<T: Pod> RwLock<T> {
             Ok(())
         })?;
         Ok(RwLock(object))
+    }
+}
+
+impl<T: Pod> RwLock<[T]> {
+    /// A lock that nobody holds, of `len` values that are zero.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](RwLock::new), and when they are too many.
+    pub fn zeroed(len: usize) -> io::Result<RwLock<[T]>> {
+        const { assert!(align_of::<T>() <= 4096) };
+        let behind = bytes::<T>(len).saturating_add(tables(1));
+        Object::new(behind, |object: &Object<Header, [T]>| object.header().lock.initialize())
+            .map(RwLock)
+    }
+}
+
+impl<T: Plain + ?Sized> RwLock<T> {
+    #[inline]
+    fn value(&self) -> NonNull<T> {
+        T::place(self.0.memory(), VALUE_AT, self.0.behind().saturating_sub(tables(1)))
     }
 
     fn readers(&self) -> Holders<'_> {
@@ -163,7 +186,7 @@ impl<T: Pod> RwLock<T> {
     }
 }
 
-impl<T: Pod> fmt::Debug for RwLock<T> {
+impl<T: Plain + ?Sized> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RwLock").field("is_poisoned", &self.is_poisoned()).finish_non_exhaustive()
     }
@@ -171,21 +194,21 @@ impl<T: Pod> fmt::Debug for RwLock<T> {
 
 /// A read lock of an [`RwLock`]. Dereferences to the value; dropping it unlocks.
 #[must_use = "if it is dropped at once, the lock is held for no time"]
-pub struct RwLockReadGuard<'a, T: Pod> {
+pub struct RwLockReadGuard<'a, T: Plain + ?Sized> {
     lock: &'a RwLock<T>,
     not_send: PhantomData<*const ()>,
 }
 
-impl<T: Pod> Deref for RwLockReadGuard<'_, T> {
+impl<T: Plain + ?Sized> Deref for RwLockReadGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
         // SAFETY: a read lock is counted, so nobody writes, by the module's invariants.
-        unsafe { self.lock.0.memory().place(VALUE_AT).as_ref() }
+        unsafe { self.lock.value().as_ref() }
     }
 }
 
-impl<T: Pod> Drop for RwLockReadGuard<'_, T> {
+impl<T: Plain + ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
         if fork::is_fork() {
             return; // it is the original's
@@ -196,7 +219,7 @@ impl<T: Pod> Drop for RwLockReadGuard<'_, T> {
     }
 }
 
-impl<T: Pod + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
+impl<T: Plain + ?Sized + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
@@ -204,30 +227,30 @@ impl<T: Pod + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
 
 /// The write lock of an [`RwLock`]. Dereferences to the value; dropping it unlocks.
 #[must_use = "if it is dropped at once, the lock is held for no time"]
-pub struct RwLockWriteGuard<'a, T: Pod> {
+pub struct RwLockWriteGuard<'a, T: Plain + ?Sized> {
     lock: &'a RwLock<T>,
     /// None while it is being dropped.
     guard: Option<robust::Guard<'a>>,
     panicking: bool,
 }
 
-impl<T: Pod> Deref for RwLockWriteGuard<'_, T> {
+impl<T: Plain + ?Sized> Deref for RwLockWriteGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
         // SAFETY: this thread has the write lock, by the module's invariants.
-        unsafe { self.lock.0.memory().place(VALUE_AT).as_ref() }
+        unsafe { self.lock.value().as_ref() }
     }
 }
 
-impl<T: Pod> DerefMut for RwLockWriteGuard<'_, T> {
+impl<T: Plain + ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and the guard is borrowed exclusively.
-        unsafe { self.lock.0.memory().place(VALUE_AT).as_mut() }
+        unsafe { self.lock.value().as_mut() }
     }
 }
 
-impl<T: Pod> Drop for RwLockWriteGuard<'_, T> {
+impl<T: Plain + ?Sized> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
         let header = self.lock.0.header();
         if !self.panicking && thread::panicking() {
@@ -240,7 +263,7 @@ impl<T: Pod> Drop for RwLockWriteGuard<'_, T> {
     }
 }
 
-impl<T: Pod + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
+impl<T: Plain + ?Sized + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }

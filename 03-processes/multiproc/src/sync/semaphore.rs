@@ -29,7 +29,7 @@ shared_struct! {
 /// that wait, and that what the process did with the permit is whole.
 pub struct Semaphore(Object<Header, ()>);
 
-impl_handle!(Semaphore, tables(1));
+impl_handle!(Semaphore);
 
 impl Semaphore {
     /// A semaphore with `permits` permits, all of them free.

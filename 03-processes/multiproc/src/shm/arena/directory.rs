@@ -47,7 +47,10 @@ shared_struct! {
         extent: AtomicU64,
         /// Whether tokens for this generation have been issued.
         has_tokens: AtomicU64,
-        unused: AtomicU64,
+        /// What is in the region, where its type must be certain; see [`Region::create_of`].
+        ///
+        /// [`Region::create_of`]: super::Region::create_of
+        kind: AtomicU64,
     }
 }
 

@@ -55,16 +55,22 @@ impl RegionId {
 impl Region {
     /// A new region of at least `len` bytes. Memory is used only for pages that are touched.
     pub(crate) fn create(len: u64) -> io::Result<Region> {
-        Region::with_extent(Extent::whole(len)?)
+        Region::create_of(len, 0)
+    }
+
+    /// As [`create`](Self::create), for contents of a certain kind: whoever opens the region can ask
+    /// for [it](Self::kind). It stands where no content is, so that nobody can forge it.
+    pub(crate) fn create_of(len: u64, kind: u64) -> io::Result<Region> {
+        Region::with_extent(Extent::whole(len)?, kind)
     }
 
     /// As [`create`](Self::create), for a region of which mostly the first 4 MiB are used. Nothing
     /// can be mapped across their end.
     pub(crate) fn create_split(len: u64) -> io::Result<Region> {
-        Region::with_extent(Extent::split(len)?)
+        Region::with_extent(Extent::split(len)?, 0)
     }
 
-    fn with_extent(extent: Extent) -> io::Result<Region> {
+    fn with_extent(extent: Extent, kind: u64) -> io::Result<Region> {
         let arena = arena()?;
         let mut local = lock(&arena.local);
         let header = arena.header();
@@ -77,6 +83,7 @@ impl Region {
         failpoint("create: slot found");
         entry.extent.store(extent.to_bits(), Ordering::Release);
         failpoint("create: extent stored");
+        entry.kind.store(kind, Ordering::Relaxed);
         entry.has_tokens.store(0, Ordering::SeqCst);
         // Nobody has a handle to this generation yet, so there is none to wait for.
         arena.lock_byte(slot.into(), Kind::Read, true)?;
@@ -120,6 +127,12 @@ impl Region {
         let extent = Extent::from_bits(entry.extent.load(Ordering::Relaxed));
         let extent = extent.ok_or(io::ErrorKind::InvalidData)?;
         Ok(Some(Region(Arc::new(Hold { slot: id.slot, generation: id.generation, extent }))))
+    }
+
+    /// The kind that the region was created with.
+    pub(crate) fn kind(&self) -> u64 {
+        let arena = ARENA.get().expect("a region is held");
+        arena.slot(self.0.slot).kind.load(Ordering::Relaxed)
     }
 
     /// The region's numbers with a token: this process keeps the region until they have been opened
@@ -175,6 +188,12 @@ impl Region {
             arena.lengthen(end)?;
         }
         Mapping::new(arena.own.as_fd(), at, len)
+    }
+
+    /// As [`map`](Self::map), to be read only.
+    pub(crate) fn map_to_read(&self, len: usize) -> io::Result<Mapping> {
+        let at = self.0.extent.locate(self.0.slot, 0, len as u64)?;
+        Mapping::to_read(arena()?.own.as_fd(), at, len)
     }
 
     /// Gives the memory of `len` bytes from `offset` back; they read as zeros from then on.

@@ -1,17 +1,15 @@
 //! A server on this machine, so that the cases have pages to fetch, each as slow as one wants.
 
-use rustix::{
-    buffer::spare_capacity,
-    event::{PollFd, PollFlags, Timespec, epoll, poll},
-    io::Errno,
+use mio::{
+    Events, Interest, Poll, Token,
+    net::{TcpListener, TcpStream},
 };
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     fmt,
     io::{self, ErrorKind, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::fd::OwnedFd,
+    net::{self, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -52,7 +50,7 @@ impl Answer {
 }
 
 /// A web server on the loopback interface, until the program ends. It answers GET, keeps connections open, and counts how
-/// many requests it has at once. One thread does all of it, by epoll: it is to cost those who fetch as little as it can.
+/// many requests it has at once. One thread does all of it, by an event queue (epoll, kqueue or IOCP): it is to cost those who fetch as little as it can.
 pub struct Server {
     address: SocketAddr,
     counts: Arc<Counts>,
@@ -79,16 +77,16 @@ impl Server {
     ///
     /// If no port, no event queue or no thread can be had.
     pub fn start(pages: impl Fn(&str) -> Answer + Send + 'static) -> io::Result<Server> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         // Who comes while this many wait is turned away, and tries again a second later. `std` says 128.
         socket2::SockRef::from(&listener).listen(4096)?;
         let server = Server { address: listener.local_addr()?, counts: Arc::default() };
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+        let (queue, mut listener) = (Poll::new()?, TcpListener::from_std(listener));
+        queue.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let counts = Arc::clone(&server.counts);
         let (connections, due) = (HashMap::new(), BinaryHeap::new());
-        let mut events = Loop { epoll, listener, pages, counts, connections, due, next: 0 };
+        let mut events = Loop { queue, listener, pages, counts, connections, due, next: 0 };
         let thread = thread::Builder::new().name("local server".into());
         thread.spawn(move || events.run().expect("an event queue goes on"))?;
         Ok(server)
@@ -111,17 +109,30 @@ impl Server {
 }
 
 /// What an event is about, if it is none of the connections, which are numbered from 0.
-const LISTENER: u64 = u64::MAX;
+const LISTENER: Token = Token(usize::MAX);
 
 struct Loop<P> {
-    epoll: OwnedFd,
+    queue: Poll,
     listener: TcpListener,
     pages: P,
     counts: Arc<Counts>,
-    connections: HashMap<u64, Connection>,
+    connections: HashMap<usize, Connection>,
     /// When connections are to get their answers, the next one first.
-    due: BinaryHeap<Reverse<(Instant, u64)>>,
-    next: u64,
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    next: usize,
+}
+
+/// Waits until something happens, or `patience` is over.
+fn wait(queue: &mut Poll, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
+    // To wait is `poll`'s part: epoll's own time is in whole milliseconds, and rounds up.
+    #[cfg(target_os = "linux")]
+    let patience = {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let time = patience.map(|time| Timespec::try_from(time).expect("no more than a delay"));
+        poll(&mut [PollFd::new(queue.registry(), PollFlags::IN)], time.as_ref())?;
+        Some(Duration::ZERO)
+    };
+    queue.poll(events, patience)
 }
 
 struct Connection {
@@ -137,7 +148,7 @@ struct Connection {
 
 impl<P: Fn(&str) -> Answer> Loop<P> {
     fn run(&mut self) -> io::Result<()> {
-        let mut events = Vec::with_capacity(256);
+        let mut events = Events::with_capacity(256);
         loop {
             let now = Instant::now();
             // A few at a time: a request's delay begins when it is read, and that is not to wait for a hundred answers.
@@ -149,21 +160,17 @@ impl<P: Fn(&str) -> Answer> Loop<P> {
                     self.with(number, Loop::answer);
                 }
             }
-            let patience = self.due.peek().map(|Reverse((at, _))| {
-                Timespec::try_from(at.saturating_duration_since(now)).expect("no more than a delay")
-            });
-            // To wait is `poll`'s part: epoll's own time is in whole milliseconds, and rounds up.
-            let mut ready = [PollFd::new(&self.epoll, PollFlags::IN)];
-            match poll(&mut ready, patience.as_ref()) {
-                Ok(0) | Err(Errno::INTR) => continue,
-                Ok(_) => {}
-                Err(error) => return Err(error.into()),
+            let patience =
+                self.due.peek().map(|Reverse((at, _))| at.saturating_duration_since(now));
+            match wait(&mut self.queue, &mut events, patience) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
             }
-            epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&Timespec::default()))?;
-            for event in events.drain(..) {
-                match event.data.u64() {
+            for event in &events {
+                match event.token() {
                     LISTENER => self.accept(),
-                    number => self.with(number, Loop::go_on),
+                    Token(number) => self.with(number, Loop::go_on),
                 }
             }
         }
@@ -171,13 +178,12 @@ impl<P: Fn(&str) -> Answer> Loop<P> {
 
     /// Takes all connections that wait. What cannot be taken is tried again when the next one comes.
     fn accept(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        while let Ok((mut stream, _)) = self.listener.accept() {
             let _ = stream.set_nodelay(true);
-            let _ = stream.set_nonblocking(true);
             let number = self.next;
             // Said once for both: each is told when it becomes so, and not as long as it is.
-            let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
-            if epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(number), flags).is_ok() {
+            let both = Interest::READABLE | Interest::WRITABLE;
+            if self.queue.registry().register(&mut stream, Token(number), both).is_ok() {
                 self.next += 1;
                 let (came, answer, goes) = Default::default();
                 self.connections.insert(number, Connection { stream, came, answer, goes, sent: 0 });
@@ -186,7 +192,11 @@ impl<P: Fn(&str) -> Answer> Loop<P> {
     }
 
     /// Does `step` for one connection. An error is the client's going away: the connection is closed, and its request over.
-    fn with(&mut self, number: u64, step: fn(&mut Self, u64, &mut Connection) -> io::Result<()>) {
+    fn with(
+        &mut self,
+        number: usize,
+        step: fn(&mut Self, usize, &mut Connection) -> io::Result<()>,
+    ) {
         let Some(mut connection) = self.connections.remove(&number) else { return };
         if step(self, number, &mut connection).is_ok() {
             self.connections.insert(number, connection);
@@ -196,14 +206,14 @@ impl<P: Fn(&str) -> Answer> Loop<P> {
     }
 
     /// Writes what waits for room, and reads what came.
-    fn go_on(&mut self, number: u64, connection: &mut Connection) -> io::Result<()> {
+    fn go_on(&mut self, number: usize, connection: &mut Connection) -> io::Result<()> {
         connection.write()?;
         connection.read()?;
         self.take_request(number, connection)
     }
 
     /// Sends the answer that was due, and looks whether there is another request already.
-    fn answer(&mut self, number: u64, connection: &mut Connection) -> io::Result<()> {
+    fn answer(&mut self, number: usize, connection: &mut Connection) -> io::Result<()> {
         let Some(Answer { status, headers, body, .. }) = connection.answer.take() else {
             return Ok(());
         };
@@ -219,7 +229,7 @@ impl<P: Fn(&str) -> Answer> Loop<P> {
     }
 
     /// Begins with the next request, if it is there whole and the last one is answered.
-    fn take_request(&mut self, number: u64, connection: &mut Connection) -> io::Result<()> {
+    fn take_request(&mut self, number: usize, connection: &mut Connection) -> io::Result<()> {
         if connection.came.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
             return Err(ErrorKind::InvalidData.into()); // no `GET`: a client that wants TLS, say
         }

@@ -13,7 +13,7 @@
 //! main waited [..] ticks, and used [..] of CPU time
 //! ```
 
-use std::{io, sync::mpsc, thread, time::Instant};
+use std::{io, mem, sync::mpsc, thread, time::Instant};
 use util::{args::Args, measure, tick, timeline};
 
 const HELP: &str = "\
@@ -48,7 +48,7 @@ fn main() {
     let ((), cost) = measure::cost(|| wait(ticks));
     let waited = tick::elapsed() - started;
     assert!(heard.recv().is_ok(), "the loops did run");
-    let _last = io::stdout().lock(); // the loops print no line after this one
+    mem::forget(io::stdout().lock()); // never given back: the loops print no line after this one
     println!("main waited {waited:.1} ticks, and used {:?} of CPU time", cost.cpu);
     assert!(cost.wall >= tick::ticks(ticks));
 } // both loops are cut off here

@@ -85,6 +85,22 @@ fn of_chapter(chapter: &Path) -> Vec<Entry> {
     entries().into_iter().filter(|entry| entry.case.chapter == chapter).collect()
 }
 
+/// The names that `cargo case` knows are those of all cases.
+#[test]
+fn every_case_is_run_by_its_name() {
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    let output = command.current_dir(checks::root()).arg("case").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let mut listed: Vec<&str> = listed.lines().collect();
+    let cases = checks::cases().unwrap();
+    let mut expected: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    listed.sort();
+    expected.sort();
+    assert_eq!(listed, expected);
+}
+
 #[test]
 fn the_index_says_what_the_headers_say() {
     for chapter in checks::chapters().unwrap() {

@@ -112,7 +112,8 @@ pub(crate) fn memory(id: u32) -> io::Result<u64> {
     if unsafe { GetProcessMemoryInfo(process.as_raw_handle(), place, size) } == 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(counters.PrivateUsage as u64)
+    // The same figure by its two names: before Windows 8 the second was zero, in Wine the first is.
+    Ok(counters.PrivateUsage.max(counters.PagefileUsage) as u64)
 }
 
 /// The names of the threads of this process that are alive, the oldest first.

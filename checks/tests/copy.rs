@@ -33,9 +33,14 @@ fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(base).unwrap()
 }
 
+/// The copier, with worker processes from the beginning, however short the work is.
 fn copier(arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(checks::program("012_copy"));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command
+        .args(["--processes-after", "0"])
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null());
     command
 }
 
@@ -504,6 +509,7 @@ impl Terminal {
         let running = Command::new("setsid")
             .arg("--ctty")
             .arg(checks::program("012_copy"))
+            .args(["--processes-after", "0"])
             .args(arguments)
             .current_dir(folder)
             .env("TERM", "xterm")
@@ -763,7 +769,7 @@ fn what_becomes_of_its_output_changes_nothing() {
             _ => {
                 command = Command::new("sh");
                 let program = checks::program("012_copy");
-                command.args(["-c", "exec \"$0\" from to 2>&-"]).arg(program);
+                command.args(["-c", "exec \"$0\" --processes-after 0 from to 2>&-"]).arg(program);
                 command.current_dir(place.path()).stdin(Stdio::null())
             }
         };

@@ -389,7 +389,7 @@ fn program(options: &Options, place: &Path) -> Command {
     let mut command = Command::new(checks::program("012_copy"));
     let on_exists = format!("{:?}", options.on_exists).to_lowercase();
     command.args(["--model", options.model, "--on-exists", &on_exists]);
-    command.args(["--workers", &options.workers.to_string()]);
+    command.args(["--workers", &options.workers.to_string(), "--processes-after", "0"]);
     if options.preserve {
         command.arg("--preserve");
     }

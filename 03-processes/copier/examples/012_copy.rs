@@ -53,6 +53,8 @@ that file: same kind, length, owner and contents, and with --preserve same mode 
 Options:
   --workers <N>       number of workers, 1 to 1024 [default: one per core]
   --model <MODEL>     what a worker is: process or thread [default: process]
+  --processes-after <MS>
+                      copy with threads for so many milliseconds before worker processes are started [default: 50]
   --on-exists <WHAT>  what to do with a file that is there already: skip, overwrite or fail [default: skip]
   --preserve          keep mode, times, extended attributes and access control lists, and the owner where that is allowed
   --sync              wait until everything is on disk
@@ -73,6 +75,8 @@ fn main() -> ExitCode {
     let mut options = Options::default();
     options.workers = args.value("--workers").unwrap_or(options.workers);
     options.model = args.value("--model").unwrap_or(options.model);
+    let after = args.value("--processes-after").map(Duration::from_millis);
+    options.processes_after = after.unwrap_or(options.processes_after);
     options.on_exists = args.value("--on-exists").unwrap_or(options.on_exists);
     options.preserve = args.flag("--preserve");
     options.sync = args.flag("--sync");

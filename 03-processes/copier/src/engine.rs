@@ -35,6 +35,8 @@ const LONG: Duration = Duration::from_millis(500);
 /// each file.
 const LONGER: Duration = Duration::from_secs(5);
 const FEW: u64 = 1000;
+/// Worker processes are started for work that will take so many times as long as one waits before.
+const LEFT: f64 = 4.0;
 /// Names that may wait for a worker.
 const WAITING: u64 = 1 << 20;
 /// Messages for each worker process: one that it is at, and one that is there when it is done.
@@ -102,7 +104,8 @@ pub(super) struct Engine<'a> {
     pub(super) options: &'a Options,
     pub(super) settings: Settings,
     /// Before the slots: they are given back when no worker can write to them any more.
-    pool: OnceLock<Pool>,
+    /// `None` in it: worker processes cannot be started.
+    pool: OnceLock<Option<Pool>>,
     slots: Slots,
     begun: Instant,
     state: Mutex<State>,
@@ -153,7 +156,7 @@ fn work(task: Task) -> Vec<Outcome> {
             } else {
                 Outcome::nothing_done()
             };
-            bytes += outcome.bytes;
+            bytes += copier.moved();
             outcomes.push(outcome);
         }
         copier.clean_up();
@@ -413,6 +416,7 @@ impl<'a> Engine<'a> {
         let mut state = self.lock();
         state.is_listed = true;
         self.wake(&mut state);
+        self.changed.notify_all(); // a parcel that was alone so far stays alone
     }
 
     /// After a change that may be the end.
@@ -420,7 +424,8 @@ impl<'a> Engine<'a> {
         let nothing_else = state.is_listed
             && state.waiting.is_empty()
             && state.under_way.iter().all(Option::is_none);
-        if nothing_else && !state.linked.is_empty() {
+        let has_linked = nothing_else && !state.linked.is_empty();
+        if has_linked {
             // All names of all files are known.
             for parcel in std::mem::take(&mut state.linked).into_parcels() {
                 state.next_id += 1;
@@ -428,9 +433,12 @@ impl<'a> Engine<'a> {
                 state.add(Parcel { id, ..parcel });
             }
         }
-        self.changed.notify_all();
         if state.is_over() {
+            self.changed.notify_all();
             self.over.notify_all();
+        } else if has_linked || state.is_pool_begun {
+            // A worker process may be ready by now.
+            self.changed.notify_all();
         }
     }
 
@@ -462,28 +470,35 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// What the feeder with these slots is to do. Worker processes take a while to start: until
-    /// they are there, so many threads of this process copy instead of them.
+    /// What the feeder with these slots is to do. Until worker processes are there, so many threads
+    /// of this process copy instead of them; unless processes are wanted at once. A single parcel
+    /// is not worth any.
     fn take(&self, slot: usize) -> Option<Turn> {
         let (processes, workers) =
             (self.options.model == Model::Process, self.options.workers.clamp(1, MAX_WORKERS));
+        let at_once = processes && self.options.processes_after.is_zero();
         let mut state = self.lock();
         loop {
             if self.is_stopped() || state.is_over() {
                 return None;
             }
-            let ready = self.pool.get().map_or(0, |_| self.slots.ready().min(workers));
+            let ready = match self.pool.get() {
+                Some(Some(_)) if at_once => workers,
+                Some(Some(_)) => self.slots.ready().min(workers),
+                _ => 0,
+            };
             let waiting = state.waiting.len();
             let is_long = state.waiting.front().is_some_and(|next| next.parcel.is_long());
-            // A single parcel is not worth starting processes for: the first one waits for the
-            // second, or for the end.
             let is_alone =
                 state.is_listed && waiting == 1 && state.under_way.iter().all(Option::is_none);
-            if processes && !state.is_pool_begun && !is_alone {
-                if waiting > 1 {
-                    state.is_pool_begun = true;
-                    return Some(Turn::Start);
-                }
+            let here = match self.pool.get() {
+                _ if is_long => workers,
+                None if at_once && !is_alone => 0,
+                _ => workers - ready,
+            };
+            if processes && !state.is_pool_begun && self.is_worth_processes(&state) {
+                state.is_pool_begun = true;
+                return Some(Turn::Start);
             } else if state.there < ready * AHEAD && waiting > 0 && !is_long {
                 // Fewer towards the end, so that all workers come to it at about the same time.
                 let count = (waiting / (2 * AHEAD * workers)).clamp(1, BUNDLE);
@@ -494,7 +509,7 @@ impl<'a> Engine<'a> {
                 let bundle = bundle.collect();
                 state.there += 1;
                 return Some(Turn::There(bundle));
-            } else if state.here < if is_long { workers } else { workers - ready }
+            } else if state.here < here
                 && let Some(pending) = self.begin(&mut state, slot)
             {
                 state.here += 1;
@@ -502,6 +517,18 @@ impl<'a> Engine<'a> {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Whether to start worker processes: if the work has taken a while, and will take much longer
+    /// to judge by the files done so far.
+    fn is_worth_processes(&self, state: &State) -> bool {
+        let (elapsed, after) = (self.begun.elapsed(), self.options.processes_after);
+        let done = state.progress.files + self.slots.under_way().0;
+        let left = state.progress.files_found.saturating_sub(done);
+        let parcels = state.waiting.len() + state.under_way.iter().flatten().count();
+        parcels > 1
+            && elapsed >= after
+            && elapsed.as_secs_f64() * left as f64 >= LEFT * after.as_secs_f64() * done as f64
     }
 
     /// The next parcel, under way from now on.
@@ -525,9 +552,9 @@ impl<'a> Engine<'a> {
             builder.build().map_err(io::Error::other)
         };
         // Without worker processes the threads of this one copy everything.
-        if let Ok(pool) = start() {
-            let _ = self.pool.set(pool);
-        }
+        let _ = self.pool.set(start().ok());
+        let _state = self.lock();
+        self.changed.notify_all();
     }
 
     /// Has a worker process copy these parcels; again, if it dies.
@@ -549,7 +576,7 @@ impl<'a> Engine<'a> {
     }
 
     fn apply(&self, slot: usize, parcels: Vec<Parcel>) -> Result<Vec<Outcome>, TaskError> {
-        let pool = self.pool.get().expect("its workers are ready");
+        let pool = self.pool.get().and_then(Option::as_ref).expect("it was started");
         pool.options().retry_lost().apply(work, Task { slot, parcels })
     }
 
@@ -621,7 +648,8 @@ impl<'a> Engine<'a> {
         if outcome.rest == Some(0) && !self.is_stopped() {
             // It was not begun: others can take it as it is.
             state.names_waiting += pending.names;
-            return state.waiting.push_front(Arc::clone(pending));
+            state.waiting.push_front(Arc::clone(pending));
+            return self.changed.notify_all();
         }
         pending.is_done.store(true, Relaxed);
         let rest = outcome.rest.unwrap_or(pending.names as usize);
@@ -662,6 +690,7 @@ impl<'a> Engine<'a> {
                 state.next_id += 1;
                 let id = state.next_id;
                 state.add(Parcel { id, ..part });
+                self.changed.notify_all();
             }
         }
     }

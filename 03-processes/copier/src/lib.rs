@@ -1,7 +1,7 @@
 //! A copier of files and folders: many workers, processes or threads, and nothing half-written.
 //!
 //! ```
-//! use copier::{self, Options};
+//! use copier::Options;
 //! use std::ops::ControlFlow;
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -10,7 +10,9 @@
 //!     std::fs::create_dir_all(place.join("from/inner"))?;
 //!     std::fs::write(place.join("from/inner/file"), "contents")?;
 //!
-//!     let summary = copy::copy(&[place.join("from")], &place.join("to"), &Options::default(), |_| ControlFlow::Continue(()))?;
+//!     let (from, to) = (place.join("from"), place.join("to"));
+//!     let go_on = |_: &copier::Progress| ControlFlow::Continue(());
+//!     let summary = copier::copy(&[from], &to, &Options::default(), go_on)?;
 //!     assert!(summary.is_complete());
 //!     assert_eq!((summary.files, summary.folders, summary.bytes), (1, 2, 8));
 //!     assert_eq!(std::fs::read_to_string(place.join("to/inner/file"))?, "contents");
@@ -48,12 +50,14 @@
 //! # How it is fast
 //!
 //! One thread lists folders, and looks at no file for it. Parcels of up to 128 names go to the
-//! workers, up to eight in a message: a message for each file would cost as much as the copy. While
-//! worker processes start, this one copies already. A worker that finds large files gives the rest
-//! of its parcel back. The kernel moves the bytes (`copy_file_range`) where it can.
+//! workers, up to eight in a message: a message for each file would cost as much as the copy. Until
+//! there is enough work for worker processes, and while they start, this one copies already. A
+//! worker that finds large files gives the rest of its parcel back. The kernel moves the bytes (`copy_file_range`) where it can.
 //!
 //! The number of system calls for an entry does not depend on how many there are, nor on how deep
 //! they are. Directories share the memory of their paths.
+//!
+//! Where the file system can (btrfs, xfs), a file shares the blocks of its original (`FICLONE`).
 
 mod dir_path;
 mod engine;
@@ -72,6 +76,7 @@ use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +91,12 @@ pub struct Options {
     pub workers: usize,
     /// What a worker is.
     pub model: Model,
+    /// With [`Model::Process`], how long threads of this process copy before worker processes are
+    /// started: 50 ms, unless told otherwise. To start some takes tens of milliseconds of CPU time,
+    /// which a short copy does not earn back; so they are not started either while what is left
+    /// seems to take less than four times as long as this. With 0 they are waited for, unless there
+    /// is a single parcel of work.
+    pub processes_after: Duration,
     /// What happens to a file whose name is taken in the target.
     pub on_exists: OnExists,
     /// Whether to keep modes, times, extended attributes, and the owner where that is allowed.
@@ -102,6 +113,7 @@ impl Default for Options {
         Self {
             workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             model: Model::Process,
+            processes_after: Duration::from_millis(50),
             on_exists: OnExists::Skip,
             preserve: false,
             sync: false,
@@ -113,10 +125,11 @@ impl Default for Options {
 /// What a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Model {
-    /// A process of a [`Pool`](multiproc::Pool). Started when there is more than one parcel of work;
-    /// until it is there, and if it cannot be started, a thread of this process copies instead of
-    /// it. Threads also copy what would be too long to send: directories whose path below the
-    /// target has 1024 bytes or more, and files with more than 129 names.
+    /// A process of a [`Pool`](multiproc::Pool), started when the copy has taken
+    /// [`processes_after`](Options::processes_after) and goes on. Until it is there, and if it
+    /// cannot be started, a thread of this process copies instead of it. Threads also copy what
+    /// would be too long to send: directories whose path below the target has 1024 bytes or more,
+    /// and files with more than 129 names.
     Process,
     /// A thread of this process.
     Thread,

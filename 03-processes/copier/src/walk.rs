@@ -30,6 +30,9 @@ use super::staging::{self, Staging, record_of};
 use super::worker::{EXISTS, FOLDER_THERE};
 use super::{CopyError, OnExists};
 
+/// Names in each of the first parcels of a directory that has more than one.
+const FIRST_NAMES: usize = NAMES / 4;
+
 /// One source, and where it is to be.
 pub(super) struct Root {
     /// A directory; for anything else, the one it is in.
@@ -384,12 +387,15 @@ impl<'a> Walker<'a> {
                 continue;
             }
             if count == NAMES {
-                if made.is_none() {
+                let is_first = made.is_none();
+                if is_first {
                     made = self.make(root, tree, visit, &stat);
                 }
                 let Some((ground, base)) = &made else { return };
-                let names = std::mem::take(&mut names);
-                self.add(visit.parcel(tree, *ground, base, names));
+                let parcel = visit.parcel(tree, *ground, base, std::mem::take(&mut names));
+                // All workers are busy soon, and end at about the same time.
+                let size = if is_first { FIRST_NAMES } else { NAMES };
+                parcel.split(0, size).into_iter().for_each(|part| self.add(part));
                 count = 0;
             }
             names.push(if kind == FileType::RegularFile { b'f' } else { b'o' });

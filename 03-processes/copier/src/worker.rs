@@ -15,8 +15,8 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, SeekFrom, Stat, copy_file_range, fchmod, fstat,
-    ftruncate, linkat, mkdirat, mknodat, openat, readlinkat, renameat, renameat_with, seek, statat,
-    symlinkat, unlinkat,
+    ftruncate, ioctl_ficlone, linkat, mkdirat, mknodat, openat, readlinkat, renameat,
+    renameat_with, seek, statat, symlinkat, unlinkat,
 };
 use rustix::io::{Errno, pread, read, write};
 
@@ -141,7 +141,7 @@ impl Copier {
         // A file longer than the limit for this process (`ulimit -f`) is an error, and not the end
         // of this thread, which only copies.
         let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
-        let pump = Pump { by_kernel: true, by_hand: false, buffer: Vec::new() };
+        let pump = Pump::default();
         let (source, target) = (Place::default(), Place::default());
         Self { settings, source, target, temporary: Temporary::default(), pump }
     }
@@ -152,9 +152,14 @@ impl Copier {
         self.temporary.staging = None;
     }
 
+    /// Bytes that were copied for the last parcel. Blocks that two files share are not.
+    pub(super) fn moved(&self) -> u64 {
+        self.pump.moved
+    }
+
     /// Copies a parcel, or as much of it as its budget allows.
     pub(super) fn run(&mut self, slots: &Slots, slot: usize, parcel: &Parcel) -> Outcome {
-        self.pump.by_kernel = true; // these may be other file systems
+        self.pump.begin();
         let slot = slots.slot(slot);
         let again = slot.begin();
         let mut outcome = Outcome::default();
@@ -439,7 +444,7 @@ impl Work<'_> {
             }
             count += 1;
             self.slot.report(count, outcome.bytes);
-            if outcome.bytes >= BUDGET && position + 1 < total {
+            if self.pump.moved >= BUDGET && position + 1 < total {
                 outcome.rest = Some(position + 1);
                 return placed;
             }
@@ -830,7 +835,11 @@ impl Work<'_> {
         self.pump.by_hand = self.is_private && stat.st_size.cast_unsigned() <= SHORT;
         let mut bytes = None;
         for _ in 0..ATTEMPTS {
-            let copied = self.pump.copy(from, to, &stat, &mut look_up)?;
+            let copied = if self.pump.clone(from, to, &stat) {
+                stat.st_size.cast_unsigned()
+            } else {
+                self.pump.copy(from, to, &stat, &mut look_up)?
+            };
             let is_all = copied == stat.st_size.cast_unsigned();
             if is_all && copied <= LOOK_AGAIN || stat.st_size == 0 {
                 bytes = Some(copied);
@@ -1036,15 +1045,39 @@ fn is_same(source: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr) -> bool {
 const CHANGED: &str = "it changed while it was being copied";
 
 /// Moves bytes from one file to another.
+#[derive(Default)]
 struct Pump {
-    /// Whether the kernel copies between these two file systems by itself.
+    /// Whether files of these two file systems can share their blocks, and whether the kernel
+    /// copies between them by itself, as far as is known.
+    by_cloning: bool,
     by_kernel: bool,
-    /// Whether not to ask it.
+    /// Whether not to ask it to copy.
     by_hand: bool,
     buffer: Vec<u8>,
+    /// Bytes moved since [`begin`](Self::begin).
+    moved: u64,
 }
 
 impl Pump {
+    /// Before a parcel: its file systems may be other ones.
+    fn begin(&mut self) {
+        (self.by_cloning, self.by_kernel, self.moved) = (true, true, 0);
+    }
+
+    /// Lets a file share the blocks of another one, which takes no time for its length. `false`:
+    /// that does not work, and it is to be copied.
+    fn clone(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, stat: &Stat) -> bool {
+        // What says it is empty may have contents all the same: files of /proc.
+        if !self.by_cloning || stat.st_size == 0 {
+            return false;
+        }
+        let cloned = ioctl_ficlone(to, from);
+        if let Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::NOTTY | Errno::NOSYS) = cloned {
+            self.by_cloning = false;
+        }
+        cloned.is_ok()
+    }
+
     /// Copies a file's contents, holes as holes; how far it came, which is less than its size if it
     /// has become shorter.
     fn copy(
@@ -1098,6 +1131,7 @@ impl Pump {
                 moved => moved as u64,
             };
             at += moved;
+            self.moved += moved;
             if at < end && !look_up(at) {
                 return Err(Trouble::Stopped);
             }

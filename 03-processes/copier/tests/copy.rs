@@ -35,7 +35,8 @@ harness::tests! {
 const MODELS: [Model; 2] = [Model::Process, Model::Thread];
 
 fn options(model: Model) -> Options {
-    Options { workers: 2, model, ..Options::default() }
+    // Worker processes from the beginning, however short the work is.
+    Options { workers: 2, model, processes_after: Duration::ZERO, ..Options::default() }
 }
 
 fn run(source: &Path, target: &Path, options: &Options) -> Result<Summary, CopyError> {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use copier::{CopyError, Model, OnExists, Options, Summary};
 use harness::Scratch;
@@ -40,7 +40,8 @@ const MODELS: [Model; 2] = [Model::Process, Model::Thread];
 const ON_EXISTS: [OnExists; 3] = [OnExists::Skip, OnExists::Overwrite, OnExists::Fail];
 
 fn options(model: Model) -> Options {
-    Options { workers: 2, model, ..Options::default() }
+    // Worker processes from the beginning, however short the work is.
+    Options { workers: 2, model, processes_after: Duration::ZERO, ..Options::default() }
 }
 
 fn preserving(model: Model) -> Options {

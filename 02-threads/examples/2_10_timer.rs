@@ -1,9 +1,9 @@
 //! 2.10 · 定时器 · Timer: one thread waits for the next of many deadlines.
 //!
 //! Python: `threading.Timer(3, f).start()` starts a thread that sleeps; `cancel` wakes it.
-//! Rust: std has none. `recv_timeout` is a sleep that a message can end, which is all a timer needs: it
-//! waits for the next deadline or the next request, whichever comes first. A heap keeps the
-//! deadlines in order, so one thread serves any number of timers.
+//! Rust: std has none. `recv_timeout` is a sleep that a message can end, which is all a timer
+//! needs: it waits for the next deadline or the next request, whichever comes first. A heap keeps
+//! the deadlines in order, so one thread serves any number of timers.
 //!
 //! Run: `cargo run --example 2_10_timer` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#timer` · `notes/zh-CN/02-threads.md#timer`

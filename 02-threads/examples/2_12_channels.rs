@@ -1,11 +1,11 @@
 //! 2.12 · 通道 · Channels: what each of Python's queues is in Rust.
 //!
-//! Python: `SimpleQueue`, `Queue(maxsize)`, `PriorityQueue`, `LifoQueue`; a consumer learns of the end by
-//! a sentinel value, or by `shutdown` since 3.13.
-//! Rust: `mpsc::channel` is unbounded, `sync_channel(n)` holds n messages, `sync_channel(0)` hands each
-//! message over in person. The end is part of a channel: receiving fails when all senders are gone,
-//! sending when the receiver is. std has no priority channel: a heap behind a `Mutex`
-//! and a `Condvar` is one; a `Vec` in its place is a LIFO queue.
+//! Python: `SimpleQueue`, `Queue(maxsize)`, `PriorityQueue`, `LifoQueue`; a consumer learns of the
+//! end by a sentinel value, or by `shutdown` since 3.13.
+//! Rust: `mpsc::channel` is unbounded, `sync_channel(n)` holds n messages, `sync_channel(0)` hands
+//! each message over in person. The end is part of a channel: receiving fails when all senders are
+//! gone, sending when the receiver is. std has no priority channel: a heap behind a `Mutex` and a
+//! `Condvar` is one; a `Vec` in its place is a LIFO queue.
 //!
 //! Run: `cargo run --example 2_12_channels`
 //! Notes: `notes/en/02-threads.md#channels` · `notes/zh-CN/02-threads.md#channels`

@@ -1,12 +1,12 @@
 //! 2.14 · 内存序 · Memory ordering: a flag publishes data, if it is stored with Release and loaded with Acquire.
 //!
 //! Python: no choice; every operation on an object takes its lock or the GIL.
-//! Rust: each atomic operation names its ordering. A load with `Acquire` that sees what a store with
-//! `Release` wrote sees all that was written before that store as well.
+//! Rust: each atomic operation names its ordering. A load with `Acquire` that sees what a store
+//! with `Release` wrote sees all that was written before that store as well.
 //! Mistake: `Relaxed` on the flag. It orders nothing but the flag itself, so the reader may see the
-//! flag and the old data. x86 processors do not reorder these two stores or these two loads, so this
-//! machine may never show it; the model checker loom does:
-//! `cargo test -p checks --test models -- --nocapture relaxed`.
+//! flag and the old data. x86 processors do not reorder these two stores or these two loads, so
+//! this machine may never show it; the model checker loom does: `cargo test -p checks --test models
+//! -- --nocapture relaxed`.
 //!
 //! Run: `cargo run --example 2_14_ordering`
 //! Notes: `notes/en/02-threads.md#ordering` · `notes/zh-CN/02-threads.md#ordering`

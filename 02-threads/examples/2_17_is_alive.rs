@@ -1,10 +1,10 @@
 //! 2.17 · 线程状态 · Is it alive: a thread's name, its id, whether it has ended, and what it panicked with.
 //!
-//! Python: `thread.is_alive()`, `.name` (`Thread-1` by default), `.ident`; `threading.excepthook` is
-//! called with what a thread did not catch.
-//! Rust: the handle answers `is_finished`. A thread has a name only if its `Builder` gave it one; its
-//! `ThreadId` is never used again in this process. The panic hook runs in the panicking thread, and
-//! there is one for all threads.
+//! Python: `thread.is_alive()`, `.name` (`Thread-1` by default), `.ident`; `threading.excepthook`
+//! is called with what a thread did not catch.
+//! Rust: the handle answers `is_finished`. A thread has a name only if its `Builder` gave it one;
+//! its `ThreadId` is never used again in this process. The panic hook runs in the panicking thread,
+//! and there is one for all threads.
 //!
 //! Run: `cargo run --example 2_17_is_alive`
 //! Notes: `notes/en/02-threads.md#is-alive` · `notes/zh-CN/02-threads.md#is-alive`

@@ -3,7 +3,8 @@
 //! Python: any object can be used by any thread; the reference count and the GIL keep the
 //! interpreter safe, but not your data.
 //! Rust: `Arc` counts the owners, `Mutex` lets one thread in at a time. The types say what threads
-//! may do: a `Send` value may move to another thread, a `Sync` value may be used by several at once.
+//! may do: a `Send` value may move to another thread, a `Sync` value may be used by several at
+//! once.
 //! Mistake: `Rc` counts without an atomic (`compile_fail/rc_sent_to_a_thread.rs`) and `RefCell`
 //! checks its borrows without one (`compile_fail/refcell_shared_by_threads.rs`). Both are refused.
 //!

@@ -4,8 +4,8 @@
 //! Rust: `Condvar::wait_while` takes the guard, unlocks while it sleeps, and checks the condition
 //! under the lock after each wake-up. A wake-up alone proves nothing: here the first two come too
 //! early, and the system may also wake a thread for no reason (a spurious wake-up).
-//! Mistake: `if` in place of `while`, and a change made without the lock, whose wake-up can be lost.
-//! `cargo test -p checks --test models -- --nocapture condition` shows how both go wrong.
+//! Mistake: `if` in place of `while`, and a change made without the lock, whose wake-up can be
+//! lost. `cargo test -p checks --test models -- --nocapture condition` shows how both go wrong.
 //!
 //! Run: `cargo run --example 2_2_condition` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#condition` · `notes/zh-CN/02-threads.md#condition`

@@ -1,6 +1,7 @@
 //! 2.3 · 事件 · Event: a flag that wakes whoever sleeps on it, so that a thread stops at once.
 //!
-//! Python: `stop = threading.Event()`; the thread loops on `stop.wait(3600)`, main calls `stop.set()`.
+//! Python: `stop = threading.Event()`; the thread loops on `stop.wait(3600)`, main calls
+//! `stop.set()`.
 //! Rust: std has no event; a `Mutex<bool>` and a `Condvar` make one. No thread can be stopped from
 //! outside, in either language: it has to look at the flag, and its sleep has to be one that the
 //! flag ends.

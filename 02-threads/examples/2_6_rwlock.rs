@@ -1,11 +1,12 @@
 //! 2.6 · 读写锁 · RwLock: many readers at once, or one writer.
 //!
 //! Python: the library has none.
-//! Rust: `read` gives shared access, `write` exclusive access. Two readers below hold the lock at the
-//! same time: each waits inside for the other one. A `RwLock` has more to keep account of than a
-//! `Mutex`, so it pays off only if readers stay inside for long.
-//! Mistake: a second `read` in a thread that already has one. While a writer waits, Linux lets no new
-//! reader in, so the thread would wait for the writer, and the writer for the thread.
+//! Rust: `read` gives shared access, `write` exclusive access. Two readers below hold the lock at
+//! the same time: each waits inside for the other one. A `RwLock` has more to keep account of than
+//! a `Mutex`, so it pays off only if readers stay inside for long.
+//! Mistake: a second `read` in a thread that already has one. While a writer waits, std's lock on
+//! Linux lets no new reader in, so the thread would wait for the writer, and the writer for the
+//! thread.
 //!
 //! Run: `cargo run --example 2_6_rwlock`
 //! Notes: `notes/en/02-threads.md#rwlock` · `notes/zh-CN/02-threads.md#rwlock`
@@ -25,7 +26,7 @@ use std::{
     thread,
     time::Duration,
 };
-use util::measure::{self, Table};
+use util::measure;
 
 fn main() {
     util::case!();
@@ -71,12 +72,7 @@ fn compare() {
         [&|| by_two(&|| *mutex.lock().unwrap()), &|| by_two(&|| *rwlock.read().unwrap())];
     let (sum, costs) = measure::in_turns(Duration::ZERO, ways);
     assert_eq!(sum, 2 * READS);
-    let mut table = Table::new(["short reads by 2 threads", "time", "relative"]);
-    for (name, cost) in ["Mutex", "RwLock"].into_iter().zip(costs) {
-        let ratio = cost.wall.as_secs_f64() / costs[0].wall.as_secs_f64();
-        table.row([name.into(), format!("{:.1?}", cost.wall), format!("{ratio:.2}")]);
-    }
-    println!("{table}");
+    println!("{}", measure::relative("short reads by 2 threads", ["Mutex", "RwLock"], costs));
     if thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
         println!("on one core the two threads never meet, so this says little");
     }

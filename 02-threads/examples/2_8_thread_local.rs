@@ -1,8 +1,8 @@
 //! 2.8 · 线程局部变量 · Thread-local values: one counter per thread, added up at the end.
 //!
 //! Python: `local = threading.local()`; a new thread finds no attribute in it, and sets it first.
-//! Rust: `thread_local!` gives each thread a value of its own, initialized when that thread first uses
-//! it. No other thread can reach it, so a `Cell` is enough: no lock, no atomic.
+//! Rust: `thread_local!` gives each thread a value of its own, initialized when that thread first
+//! uses it. No other thread can reach it, so a `Cell` is enough: no lock, no atomic.
 //! Mistake: to expect in one thread what another one has stored. Main's counter below is still 0.
 //!
 //! Run: `cargo run --example 2_8_thread_local`

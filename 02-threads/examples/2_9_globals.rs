@@ -1,8 +1,8 @@
 //! 2.9 · 全局变量 · Globals: a static holds a type that threads can share.
 //!
 //! Python: a module's variables are shared by all threads; nothing says which lock they need.
-//! Rust: a `static` must be `Sync`, so its type says how threads share it: an atomic for a number, a
-//! `Mutex` for anything that changes, a `OnceLock` for what `main` learns when it starts, a
+//! Rust: a `static` must be `Sync`, so its type says how threads share it: an atomic for a number,
+//! a `Mutex` for anything that changes, a `OnceLock` for what `main` learns when it starts, a
 //! `LazyLock` for what is computed at its first use.
 //! Mistake: `static mut`, which any thread could write at any time
 //! (`compile_fail/static_mut.rs`): it is refused outside `unsafe`.

@@ -95,6 +95,24 @@ pub fn in_turns<T: PartialEq + fmt::Debug, const N: usize>(
     (expected, rounds.map(median))
 }
 
+/// A table of several ways to do what `head` says: the time of each, and relative to the first one.
+///
+/// ```
+/// use std::time::Duration;
+/// use util::measure;
+///
+/// let (_, costs) = measure::in_turns(Duration::ZERO, [&|| 1, &|| 1]);
+/// println!("{}", measure::relative("adding", ["one way", "another"], costs));
+/// ```
+pub fn relative<const N: usize>(head: &str, names: [&str; N], costs: [Cost; N]) -> Table<3> {
+    let mut table = Table::new([head, "time", "relative"]);
+    for (name, cost) in names.into_iter().zip(costs) {
+        let ratio = cost.wall.as_secs_f64() / costs[0].wall.as_secs_f64();
+        table.row([name.into(), format!("{:.1?}", cost.wall), format!("{ratio:.2}")]);
+    }
+    table
+}
+
 /// The cost that as many are above as below, by the wall clock.
 fn median(mut costs: Vec<Cost>) -> Cost {
     costs.sort_by_key(|cost| cost.wall);

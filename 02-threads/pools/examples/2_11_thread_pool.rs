@@ -2,10 +2,11 @@
 //!
 //! Python: `ThreadPoolExecutor(3)`: `map` returns results in order, `submit` a `Future`,
 //! `as_completed` yields futures as they end.
-//! Rust: std has no pool; `rayon::ThreadPool` is one. A parallel iterator is `map`; a task that sends
-//! its result through a channel is a future: `recv` is `result()`, `recv_timeout` is `wait`.
-//! Mistake: a task that waits for another task of the same pool. All threads may be waiting then, and
-//! none is left to do the work. `join` and `scope` of rayon do the other task themselves meanwhile.
+//! Rust: std has no pool; `rayon::ThreadPool` is one. A parallel iterator is `map`; a task that
+//! sends its result through a channel is a future: `recv` is `result()`, `recv_timeout` is `wait`.
+//! Mistake: a task that waits for another task of the same pool. All threads may be waiting then,
+//! and none is left to do the work. `join` and `scope` of rayon do the other task themselves
+//! meanwhile.
 //!
 //! Run: `cargo run --example 2_11_thread_pool`
 //! Notes: `notes/en/02-threads.md#pool` · `notes/zh-CN/02-threads.md#pool`

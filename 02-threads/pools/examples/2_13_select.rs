@@ -1,9 +1,9 @@
 //! 2.13 · 多路选择 · Select: wait for several channels at once, and take the first that is ready.
 //!
 //! Python: no way to wait for two queues; programs poll, or put everything into one queue.
-//! Rust: `select!` of `crossbeam`. A deadline is a channel too: `after` becomes ready by itself, `never`
-//! never does. A channel whose senders are gone counts as ready, so a loop has to stop selecting it,
-//! or it spins.
+//! Rust: `select!` of `crossbeam`. A deadline is a channel too: `after` becomes ready by itself,
+//! `never` never does. A channel whose senders are gone counts as ready, so a loop has to stop
+//! selecting it, or it spins.
 //!
 //! Run: `cargo run --example 2_13_select` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#select` · `notes/zh-CN/02-threads.md#select`

@@ -1,10 +1,10 @@
 //! 2.15 · 伪共享 · False sharing: two counters that share nothing but a cache line.
 //!
 //! Python: below what the language shows; each number is an object of its own.
-//! Rust: processors exchange memory in cache lines of 64 bytes or more. Two atomics in one line slow
-//! each other down although each thread uses only its own; `CachePadded` of `crossbeam` gives each a
-//! line of its own. How much that gains depends on the machine, and on one core it gains nothing:
-//! measure before you pad.
+//! Rust: processors exchange memory in cache lines of 64 bytes or more. Two atomics in one line
+//! slow each other down although each thread uses only its own; `CachePadded` of `crossbeam` gives
+//! each a line of its own. How much that gains depends on the machine, and on one core it gains
+//! nothing: measure before you pad.
 //!
 //! Run: `cargo run --example 2_15_false_sharing --release`
 //! Notes: `notes/en/02-threads.md#false-sharing` · `notes/zh-CN/02-threads.md#false-sharing`
@@ -23,7 +23,7 @@ use std::{
     thread,
     time::Duration,
 };
-use util::measure::{self, Table};
+use util::measure;
 
 const EACH: u32 = 500_000;
 
@@ -59,19 +59,15 @@ fn main() {
         Duration::ZERO,
         [&|| count(&padded.one, &padded.other), &|| count(&near.one, &near.other)],
     );
-    let ratio = |i: usize| costs[i].wall.as_secs_f64() / costs[0].wall.as_secs_f64();
     let head = format!("2 threads add {EACH} each");
-    let mut table = Table::new([&head, "time", "relative"]);
-    for (i, name) in ["padded", "side by side"].into_iter().enumerate() {
-        table.row([name.into(), format!("{:.1?}", costs[i].wall), format!("{:.2}", ratio(i))]);
-    }
-    println!("{table}");
+    println!("{}", measure::relative(&head, ["padded", "side by side"], costs));
+    let is_slower = costs[1].wall > costs[0].wall.mul_f64(1.2);
     println!(
         "{}",
         match thread::available_parallelism().map_or(1, usize::from) {
             1 => "one core: no line goes from core to core, so this machine cannot show it",
-            _ if ratio(1) < 1.2 => "no clear difference: this run does not show it",
-            _ => "this run shows it: side by side is slower",
+            _ if is_slower => "this run shows it: side by side is slower",
+            _ => "no clear difference: this run does not show it",
         }
     );
     assert_eq!(sum, 2 * u64::from(EACH));

@@ -1,9 +1,9 @@
 //! 2.16.1 · 双端队列 · A work-stealing deque: the owner takes the newest task, thieves take the oldest.
 //!
 //! Python: none in the library.
-//! Rust: each thread of a pool like rayon's has a deque of `crossbeam`. The owner works at one end: what it
-//! pushed last is still in its cache. An idle thread steals at the other end: there stand the
-//! oldest tasks, which in fork and join are the largest, and the two do not disturb each other.
+//! Rust: each thread of a pool like rayon's has a deque of `crossbeam`. The owner works at one end:
+//! what it pushed last is still in its cache. An idle thread steals at the other end: there stand
+//! the oldest tasks, which in fork and join are the largest, and the two do not disturb each other.
 //!
 //! Run: `cargo run --example 2_16_1_deque`
 //! Notes: `notes/en/02-threads.md#work-stealing` · `notes/zh-CN/02-threads.md#work-stealing`

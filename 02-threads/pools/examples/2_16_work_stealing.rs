@@ -1,10 +1,10 @@
 //! 2.16 · 工作窃取 · Work stealing: fork and join, and an idle thread takes work from a busy one.
 //!
 //! Python: none in the library.
-//! Rust: `rayon::join` does one half and offers the other one to idle threads. If none steals it, the
-//! same thread does both, at the price of a function call and a little more. So work is split freely,
-//! down to pieces that are still large against that price; smaller ones make it slower than one
-//! thread.
+//! Rust: `rayon::join` does one half and offers the other one to idle threads. If none steals it,
+//! the same thread does both, at the price of a function call and a little more. So work is split
+//! freely, down to pieces that are still large against that price; smaller ones make it slower than
+//! one thread.
 //!
 //! Run: `cargo run --example 2_16_work_stealing --release` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#work-stealing` · `notes/zh-CN/02-threads.md#work-stealing`
@@ -19,10 +19,7 @@
 
 use rayon::ThreadPoolBuilder;
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
-use util::{
-    measure::{self, Table},
-    timeline,
-};
+use util::{measure, timeline};
 
 const COUNT: u32 = 20_000;
 
@@ -73,11 +70,6 @@ fn main() -> util::Result<()> {
     let [alone, large, small] = ways.map(|(_, piece)| by(piece as usize));
     let ((), costs) = pool.install(|| measure::in_turns(Duration::ZERO, [&alone, &large, &small]));
     let head = format!("sorting {COUNT} numbers");
-    let mut table = Table::new([&head, "time", "relative"]);
-    for ((name, _), cost) in ways.into_iter().zip(costs) {
-        let ratio = cost.wall.as_secs_f64() / costs[0].wall.as_secs_f64();
-        table.row([name.into(), format!("{:.1?}", cost.wall), format!("{ratio:.2}")]);
-    }
-    println!("{table}");
+    println!("{}", measure::relative(&head, ways.map(|(name, _)| name), costs));
     Ok(())
 }

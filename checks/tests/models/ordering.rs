@@ -1,5 +1,5 @@
-//! 2_14_ordering under loom, which models what the memory model of C++ and Rust allows, not what one
-//! kind of processor does: a load may return an older value, unless an ordering forbids it.
+//! 2_14_ordering under loom, which models what the memory model of C++ and Rust allows, not what
+//! one kind of processor does: a load may return an older value, unless an ordering forbids it.
 
 use crate::schedule::{Failure, failure, recorded, shown, step};
 use loom::{

@@ -1,8 +1,8 @@
-//! The failing schedule of a wrong version: recorded step by step while the model runs, the simplest of
-//! many chosen, drawn, and held against the notes.
+//! The failing schedule of a wrong version: recorded step by step while the model runs, the
+//! simplest of many chosen, drawn, and held against the notes.
 //!
-//! A model names its steps: `step("add", "load: 0")` directly behind the operation. Both checkers run
-//! the model's threads in turns on one thread of the system, with no switch between an
+//! A model names its steps: `step("add", "load: 0")` directly behind the operation. Both checkers
+//! run the model's threads in turns on one thread of the system, with no switch between an
 //! operation and the record of it, so the record is the order in which things happened.
 
 use shuttle::{
@@ -47,8 +47,8 @@ pub fn unlock<T>(thread: &str, name: &str, guard: MutexGuard<T>) {
     drop(guard);
 }
 
-/// Waits for a notification, and records it. Exact, if all that is recorded meanwhile is done under the
-/// same lock: shuttle may switch threads after the record and before it unlocks.
+/// Waits for a notification, and records it. Exact, if all that is recorded meanwhile is done under
+/// the same lock: shuttle may switch threads after the record and before it unlocks.
 pub fn sleep<'a, T>(
     thread: &str,
     condvar: &Condvar,
@@ -139,8 +139,9 @@ fn hear_no_expected_panics() {
     });
 }
 
-/// Prints the picture of `failure`, with `end` below it, and checks that the notes of both languages
-/// show it behind the mark `<!-- schedule: NAME -->`. `UPDATE=1` in the environment writes it there.
+/// Prints the picture of `failure`, with `end` below it, and checks that the notes of both
+/// languages show it behind the mark `<!-- schedule: NAME -->`. `UPDATE=1` in the environment
+/// writes it there.
 ///
 /// # Panics
 ///

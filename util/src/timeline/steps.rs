@@ -1,5 +1,5 @@
-//! One interleaving, step by step: a model checker's schedule as a picture. Time runs downward by the
-//! number of the step, since a checker knows an order and no clock.
+//! One interleaving, step by step: a model checker's schedule as a picture. Time runs downward by
+//! the number of the step, since a checker knows an order and no clock.
 
 use super::text::width;
 use std::fmt;
@@ -69,7 +69,8 @@ impl fmt::Display for Steps {
     /// A thread between its first step and its last is a line, `│`.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let digits = self.steps.len().to_string().len();
-        // For each thread: its name, how wide its column is, and the places of its first and last step.
+        // For each thread: its name, how wide its column is, and the places of its first and last
+        // step.
         let columns: Vec<(&str, usize, usize, usize)> = self
             .threads()
             .into_iter()

@@ -52,7 +52,8 @@
 //! One thread lists folders, and looks at no file for it. Parcels of up to 128 names go to the
 //! workers, up to eight in a message: a message for each file would cost as much as the copy. Until
 //! there is enough work for worker processes, and while they start, this one copies already. A
-//! worker that finds large files gives the rest of its parcel back. The kernel moves the bytes (`copy_file_range`) where it can.
+//! worker that finds large files gives the rest of its parcel back. The kernel moves the bytes
+//! (`copy_file_range`) where it can.
 //!
 //! The number of system calls for an entry does not depend on how many there are, nor on how deep
 //! they are. Directories share the memory of their paths.

@@ -33,11 +33,7 @@ fn main() {
     // ANCHOR_END: runtime
     let steps = mem::take(&mut *STEPS.lock().unwrap());
     println!("waiting: {}", steps.join(" "));
-    for (round, steps) in (1..).zip(steps.chunks(3)) {
-        let mut steps = steps.to_vec();
-        steps.sort(); // which of three timers of the same time comes first is open
-        assert_eq!(steps, ["a", "b", "c"].map(|name| format!("{name}{round}")));
-    }
+    assert_eq!(steps[..3], ["a1", "b1", "c1"], "each lets the others run"); // then, as timers fire
 
     runtime.block_on(async {
         let tasks = ["a", "b", "c"].map(|name| tokio::spawn(blocking(name)));

@@ -6,5 +6,5 @@
 
 pub(crate) use std::sync::atomic::{
     AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicIsize, AtomicU8, AtomicU16, AtomicU32,
-    AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
 };

@@ -15,9 +15,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-
 use crate::shm::atomic::{self, AtomicU64, Ordering};
+use crate::sys::mmap::{self, Access};
 
 /// Types that may lie in memory other processes write.
 ///
@@ -84,26 +83,13 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps `len` bytes of `file` from `offset` (a multiple of the page size).
     pub(crate) fn new(file: BorrowedFd<'_>, offset: u64, len: usize) -> io::Result<Mapping> {
-        Mapping::with(file, offset, len, ProtFlags::READ | ProtFlags::WRITE)
+        Ok(Mapping { ptr: mmap::map(file, offset, len, Access::Write)?, len })
     }
 
     /// As [`new`](Self::new), for bytes that nobody writes any more. Writing them here, which
     /// nothing does, would be a fault.
     pub(crate) fn to_read(file: BorrowedFd<'_>, offset: u64, len: usize) -> io::Result<Mapping> {
-        Mapping::with(file, offset, len, ProtFlags::READ)
-    }
-
-    fn with(
-        file: BorrowedFd<'_>,
-        offset: u64,
-        len: usize,
-        protection: ProtFlags,
-    ) -> io::Result<Mapping> {
-        // SAFETY: the kernel chooses a free place, so nothing that exists is replaced.
-        let ptr =
-            unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, file, offset)? };
-        let ptr = NonNull::new(ptr.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Mapping { ptr, len })
+        Ok(Mapping { ptr: mmap::map(file, offset, len, Access::Read)?, len })
     }
 
     /// The address of `len` bytes at `offset`.
@@ -283,8 +269,7 @@ unsafe fn move_bytes(from: *const u8, to: *mut u8, len: usize) {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: `ptr` and `len` are what `mmap` gave, and no reference into it is left.
-        let unmapped = unsafe { munmap(self.ptr.as_ptr().cast(), self.len) };
-        debug_assert!(unmapped.is_ok());
+        // SAFETY: `ptr` and `len` are those of `mmap::map`, and no reference into it is left.
+        unsafe { mmap::unmap(self.ptr, self.len) };
     }
 }

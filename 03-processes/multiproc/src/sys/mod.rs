@@ -6,6 +6,8 @@ pub mod fork;
 pub(crate) mod futex;
 pub(crate) mod hash;
 pub(crate) mod limits;
+pub(crate) mod membarrier;
+pub(crate) mod mmap;
 pub mod observer;
 pub(crate) mod panics;
 pub(crate) mod poll;

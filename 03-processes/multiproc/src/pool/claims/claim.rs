@@ -3,7 +3,7 @@
 //! One word per batch decides. The pool offers the batch by storing its sequence number. Then the
 //! worker adds [`CLAIMED`] to it, or the pool replaces it by 0, both by compare-and-swap.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::shm::atomic::{AtomicU64, Ordering};
 
 use super::memory::{Claims, MAX_SPAN};
 

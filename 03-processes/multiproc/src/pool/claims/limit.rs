@@ -10,11 +10,10 @@
 //! The barrier spares the worker a fence per task, which would cost more than a short task. (The
 //! technique is known as an asymmetric fence; see `membarrier(2)`.)
 
-use std::sync::atomic::Ordering;
-
-use rustix::thread::{MembarrierCommand, membarrier};
+use crate::shm::atomic::Ordering;
 
 use super::memory::Claims;
+use crate::sys::membarrier;
 
 /// In a limit: the pool has proposed it, and it is undecided.
 const PROPOSED: u64 = 1 << 31;
@@ -23,7 +22,7 @@ impl Claims {
     /// The worker: makes the pool's barriers reach this process. Without them, a claimed batch is
     /// not divided.
     pub(in crate::pool) fn accept_barriers(&self) {
-        if membarrier(MembarrierCommand::RegisterGlobalExpedited).is_ok() {
+        if membarrier::accept() {
             self.words().has_barriers.store(1, Ordering::Release);
         }
     }
@@ -41,8 +40,8 @@ impl Claims {
         words.limit.store(confirmed | PROPOSED, Ordering::SeqCst);
         // From here on, the worker sees the proposal after each result, or this process sees the
         // result.
-        let is_possible = membarrier(MembarrierCommand::GlobalExpedited).is_ok()
-            && self.completed(seq).is_some_and(|completed| completed < keep);
+        let is_possible =
+            membarrier::execute() && self.completed(seq).is_some_and(|completed| completed < keep);
         let decision = if is_possible { confirmed } else { 0 };
         match words.limit.compare_exchange(
             confirmed | PROPOSED,

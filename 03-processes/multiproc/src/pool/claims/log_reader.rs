@@ -5,7 +5,7 @@
 //! again, and drops the copy if the epoch has changed. (This is a sequence lock; H.-J. Boehm, "Can
 //! Seqlocks Get Along With Programming Language Memory Models?", 2012.)
 
-use std::sync::atomic::{Ordering, fence};
+use crate::shm::atomic::{Ordering, fence};
 
 use super::memory::{Claims, LOG, LOW};
 use super::records::{Records, append_words};

@@ -1,6 +1,6 @@
 //! The worker's side of the log: it appends results, and asks after each whether its batch goes on.
 
-use std::sync::atomic::{Ordering, compiler_fence, fence};
+use crate::shm::atomic::{Ordering, compiler_fence, fence};
 
 use super::memory::{Claims, LOG, LOW};
 use super::records::{RUN, append_words, head};

@@ -1,7 +1,7 @@
 //! The pages that the pool and one worker share, and how the worker gets them.
 
+use crate::shm::atomic::AtomicU64;
 use std::io;
-use std::sync::atomic::AtomicU64;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 

@@ -4,7 +4,7 @@
 //! padded with zeros to whole words. A record with the tag [`RUN`] stands for several empty results
 //! and has no bytes: its length is their number.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::shm::atomic::{AtomicU64, Ordering};
 
 /// The tag of a record that stands for several empty results; its length is their number.
 pub(super) const RUN: u8 = 0xff;

@@ -1,0 +1,8 @@
+//! In place of the library's `sys`: the system as the model has it.
+
+#[path = "../../../src/sys/failpoint.rs"]
+pub(crate) mod failpoint;
+pub(crate) mod fork;
+pub(crate) mod futex;
+pub(crate) mod membarrier;
+pub(crate) mod mmap;

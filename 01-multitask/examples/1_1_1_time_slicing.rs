@@ -6,7 +6,8 @@
 //! and everybody gets on. Then the same on all cores: as many run at once as there are cores, and
 //! no more.
 //!
-//! Run: `cargo run --example 1_1_1_time_slicing` (a picture: `TIMELINE=1` before it, or `TIMELINE=x.html` to look closer)
+//! Run: `cargo run --example 1_1_1_time_slicing` (a picture: `TIMELINE=1` before it, or
+//! `TIMELINE=x.html` to look closer)
 //! Notes: `notes/en/01-multitask.md#time-slicing` · `notes/zh-CN/01-multitask.md#time-slicing`
 //!
 //! ```output

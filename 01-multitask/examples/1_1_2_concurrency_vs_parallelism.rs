@@ -6,7 +6,8 @@
 //! time; on one core one of them runs, on `n` cores up to `n` do. The CPU time stays roughly the
 //! same; parallelism saves wall-clock time.
 //!
-//! Run: `cargo run --example 1_1_2_concurrency_vs_parallelism`, with `--release` for figures that count (a picture: `TIMELINE=x.svg` before it)
+//! Run: `cargo run --example 1_1_2_concurrency_vs_parallelism`, with `--release` for figures that
+//! count (a picture: `TIMELINE=x.svg` before it)
 //! Notes: `notes/en/01-multitask.md#concurrency` · `notes/zh-CN/01-multitask.md#concurrency`
 //!
 //! ```output

@@ -6,7 +6,8 @@
 //! minus the cost of starting them; async tasks on one thread gain nothing, since there is nothing
 //! to wait for. The last line is derived from this machine's figures, and changes when they do.
 //!
-//! Run: `cargo run --example 1_1_3_cpu_bound`, with `--release` for figures that count (ten times the work: `TICK_MS=1000` before it)
+//! Run: `cargo run --example 1_1_3_cpu_bound`, with `--release` for figures that count (ten times
+//! the work: `TICK_MS=1000` before it)
 //! Notes: `notes/en/01-multitask.md#cpu-bound` · `notes/zh-CN/01-multitask.md#cpu-bound`
 //!
 //! ```output
@@ -83,7 +84,8 @@ fn main() -> util::Result<()> {
 
     let ways: [&dyn Fn() -> usize; 5] =
         [&one_after_the_other, &threads, &rayon, &processes, &tasks];
-    let (primes, costs) = measure::in_turns(tick::ticks(10), ways); // every result is the same, or it panics
+    // every result is the same, or it panics
+    let (primes, costs) = measure::in_turns(tick::ticks(10), ways);
     let gain = costs.map(|cost| costs[0].wall.as_secs_f64() / cost.wall.as_secs_f64());
     let head = format!("{primes} primes, in {} parts", parts.len());
     let mut table = Table::new([head.as_str(), "wall", "CPU", "times as fast"]);

@@ -6,7 +6,8 @@
 //! most, a task the least. The last line is derived from this machine's figures, and changes when
 //! they do.
 //!
-//! Run: `cargo run --example 1_1_4_io_bound`, with `--release` for figures that count (a quarter of a minute: one after the other takes a hundred ticks)
+//! Run: `cargo run --example 1_1_4_io_bound`, with `--release` for figures that count (a quarter of
+//! a minute: one after the other takes a hundred ticks)
 //! Notes: `notes/en/01-multitask.md#io-bound` · `notes/zh-CN/01-multitask.md#io-bound`
 //!
 //! ```output
@@ -54,7 +55,8 @@ fn main() -> util::Result<()> {
 
     ask(address, 0)?; // warm
     let one_after_the_other = || (0..REQUESTS).map(|n| answer(ask(address, n))).sum();
-    let (sum, alone): (u64, Cost) = measure::cost(one_after_the_other); // once: it is a hundred times the same
+    // once: it is a hundred times the same
+    let (sum, alone): (u64, Cost) = measure::cost(one_after_the_other);
     assert_eq!(sum, (0..u64::from(REQUESTS)).map(|n| n * n).sum());
     let ways: [&dyn Fn() -> u64; 3] =
         [&|| tasks(address, REQUESTS), &|| threads(address, REQUESTS), &|| {

@@ -7,7 +7,8 @@
 //! and whole: with others, the order of additions would show in the last digits, which is why the
 //! compiler does not change it by itself.
 //!
-//! Run: `cargo run --example 1_1_6_levels_of_parallelism`, with `--release` for figures that count (`RUSTFLAGS="-C target-cpu=native"` for wider vectors)
+//! Run: `cargo run --example 1_1_6_levels_of_parallelism`, with `--release` for figures that count
+//! (`RUSTFLAGS="-C target-cpu=native"` for wider vectors)
 //! Notes: `notes/en/01-multitask.md#levels` · `notes/zh-CN/01-multitask.md#levels`
 //!
 //! ```output

@@ -73,9 +73,11 @@ pub struct IoBound {
     pub memory: u64,
 }
 
-/// What to do with IO-bound work: `alone` is how many requests a second were answered one after the other.
+/// What to do with IO-bound work: `alone` is how many requests a second were answered one after the
+/// other.
 ///
-/// Among the ways that are about as fast as the fastest, the one with the least memory is the one to use.
+/// Among the ways that are about as fast as the fastest, the one with the least memory is the one
+/// to use.
 ///
 /// ```
 /// use multitask::advice::{IoBound, io_bound};

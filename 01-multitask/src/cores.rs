@@ -22,8 +22,9 @@ pub fn allowed() -> io::Result<Vec<usize>> {
     system::allowed()
 }
 
-/// Runs `work` on `cores` only: this thread, and every thread that is started meanwhile, since a thread begins with the
-/// cores of the one that started it. Afterwards this thread may run where it might before.
+/// Runs `work` on `cores` only: this thread, and every thread that is started meanwhile, since a
+/// thread begins with the cores of the one that started it. Afterwards this thread may run where it
+/// might before.
 ///
 /// # Errors
 ///

@@ -1,12 +1,14 @@
-//! What several cases and benchmarks share: [keeping a program on few cores](cores), [recording when a thread really
-//! ran](slices), [taking turns](switches), and [advice] that follows from figures.
+//! What several cases and benchmarks share: [keeping a program on few cores](cores), [recording
+//! when a thread really ran](slices), [taking turns](switches), and [advice] that follows from
+//! figures.
 
 pub mod advice;
 pub mod cores;
 pub mod slices;
 pub mod switches;
 
-/// How this program was built, as a line for its output: figures of a build without optimization mislead.
+/// How this program was built, as a line for its output: figures of a build without optimization
+/// mislead.
 ///
 /// ```
 /// println!("build: {}", multitask::build());
@@ -19,8 +21,9 @@ pub fn build() -> &'static str {
     }
 }
 
-/// So much work that it takes about as long in either build: `optimized` in an optimized one with the usual tick of
-/// 100 ms, a sixteenth of it without optimization; and in proportion to the tick. At least 1.
+/// So much work that it takes about as long in either build: `optimized` in an optimized one with
+/// the usual tick of 100 ms, a sixteenth of it without optimization; and in proportion to the tick.
+/// At least 1.
 ///
 /// ```
 /// let pieces = multitask::amount(1000);

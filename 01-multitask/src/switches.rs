@@ -44,8 +44,9 @@ pub fn by_condition(count: u64) -> Duration {
     took
 }
 
-/// `count` turns of two threads that look again and again whether it is theirs: the kernel has no part in it, if each has a core of its own. Now and then
-/// they give theirs up, or with one core for both neither would get on.
+/// `count` turns of two threads that look again and again whether it is theirs: the kernel has no
+/// part in it, if each has a core of its own. Now and then they give theirs up, or with one core
+/// for both neither would get on.
 ///
 /// ```
 /// let took = multitask::switches::by_spinning(100);

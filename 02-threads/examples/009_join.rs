@@ -30,7 +30,8 @@ fn main() {
     assert_eq!(primes.unwrap(), 1229);
 
     // ANCHOR: panic
-    let panicking = thread::spawn(|| panic!("no more")); // its message goes to standard error as well
+    // its message goes to standard error as well
+    let panicking = thread::spawn(|| panic!("no more"));
     let error = panicking.join().unwrap_err();
     let message = error.downcast_ref::<&str>();
     // ANCHOR_END: panic

@@ -4,7 +4,8 @@
 //! Rust: `thread::park` sleeps until somebody unparks it, and costs nothing. Ctrl-C ends the
 //! program, or `--for N` ticks: 5 unless told otherwise.
 //!
-//! Run: `cargo run --example 28_4_main_waits_forever -- --for 50` (a picture: `TIMELINE=1` before it)
+//! Run: `cargo run --example 28_4_main_waits_forever -- --for 50` (a picture: `TIMELINE=1` before
+//! it)
 //! Notes: `notes/en/02-threads.md#main-ends` · `notes/zh-CN/02-threads.md#main-ends`
 //!
 //! ```output

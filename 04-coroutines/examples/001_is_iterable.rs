@@ -67,6 +67,7 @@ fn main() {
 
     // The compiler can be held to it: these are checked before the program exists.
     const { assert!(Ask::<Vec<i32>>::ITERABLE && !Ask::<Vec<i32>>::ITERATOR) };
-    const { assert!(Ask::<Items>::ITERABLE && Ask::<Items>::ITERATOR) }; // every iterator is iterable
+    // every iterator is iterable
+    const { assert!(Ask::<Items>::ITERABLE && Ask::<Items>::ITERATOR) };
     const { assert!(!Ask::<i32>::ITERABLE && !Ask::<&str>::ITERABLE) };
 }

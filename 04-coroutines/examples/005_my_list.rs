@@ -32,7 +32,8 @@ impl<'a, T> Iterator for MyIterator<'a, T> {
     type Item = &'a T;
 
     fn next(&mut self) -> Option<&'a T> {
-        let item = self.list.items.get(self.position)?; // past the end: `None`, and that ends the loop
+        // past the end: `None`, and that ends the loop
+        let item = self.list.items.get(self.position)?;
         self.position += 1;
         Some(item)
     }

@@ -26,7 +26,8 @@ fn main() {
     let first: Vec<u32> = numbers.by_ref().take(5).collect();
     let next: Vec<u32> = numbers.by_ref().take(3).collect();
     let rest: Vec<u32> = numbers.by_ref().collect();
-    let nothing: Vec<u32> = numbers.collect(); // without `by_ref`: the iterator itself goes, and is gone
+    // without `by_ref`: the iterator itself goes, and is gone
+    let nothing: Vec<u32> = numbers.collect();
     // ANCHOR_END: by_ref
     println!("the first five: {first:?}\nthe next three: {next:?}");
     println!("the rest: {rest:?}\nnothing is left: {nothing:?}");

@@ -39,7 +39,8 @@ fn main() {
     show("map:", list.iter().map(|n| n * 2));
 
     // ANCHOR: hint
-    // How many characters six bytes are is only known at the end; nor how many pass a filter. Both know their bounds.
+    // How many characters six bytes are is only known at the end; nor how many pass a filter. Both
+    // know their bounds.
     let text = "héllo";
     let (least, most) = text.chars().size_hint();
     let backwards: String = text.chars().rev().collect();

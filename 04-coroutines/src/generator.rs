@@ -1,19 +1,23 @@
 //! A generator made from an `async` block, in safe code.
 //!
-//! The compiler turns an `async` block into a state machine that stops at each `await`. An executor uses that to wait; a
-//! generator uses the same machine to hand a value out. `co.yield_(value).await` puts the value into a place that it shares
-//! with its generator, and stops. [`Generator::resume`] fetches the value, and later puts there what the `await` is to return.
+//! The compiler turns an `async` block into a state machine that stops at each `await`. An executor
+//! uses that to wait; a generator uses the same machine to hand a value out.
+//! `co.yield_(value).await` puts the value into a place that it shares with its generator, and
+//! stops. [`Generator::resume`] fetches the value, and later puts there what the `await` is to
+//! return.
 //!
-//! It has no stack of its own, so it can stop only where its own `async` block says `await`, not in a function that
-//! this one calls. Making one allocates once (the shared place); a yield allocates nothing.
+//! It has no stack of its own, so it can stop only where its own `async` block says `await`, not in
+//! a function that this one calls. Making one allocates once (the shared place); a yield allocates
+//! nothing.
 //!
 //! # What it costs to have it where
 //!
-//! A state machine may refer to itself, so it must not move once it runs: it is pinned. In a variable, by
-//! [`pin!`](std::pin::pin), the compiler sees through all of it, and a loop over it is as fast as the loop written out. In a `Box`
-//! it can be returned and kept; then its state is in memory, which each step reads and writes back, instead of in registers. Over the sum of
-//! Fibonacci numbers, where a step is an addition or two, that is five times the loop (`cargo bench -- iterate`). So pin where it is used up, box where it
-//! has to be kept.
+//! A state machine may refer to itself, so it must not move once it runs: it is pinned. In a
+//! variable, by [`pin!`](std::pin::pin), the compiler sees through all of it, and a loop over it is
+//! as fast as the loop written out. In a `Box` it can be returned and kept; then its state is in
+//! memory, which each step reads and writes back, instead of in registers. Over the sum of
+//! Fibonacci numbers, where a step is an addition or two, that is five times the loop (`cargo bench
+//! -- iterate`). So pin where it is used up, box where it has to be kept.
 //!
 //! This is the shape of `std::ops::Coroutine`, which is not stable; see also `gen` blocks.
 
@@ -34,7 +38,8 @@ use std::{
 pub enum Step<Y, R> {
     /// To a `yield_`, with this value. It goes on when it is resumed.
     Yielded(Y),
-    /// To its end, with this value. The two are different types, where Python hides the last one in an exception.
+    /// To its end, with this value. The two are different types, where Python hides the last one in
+    /// an exception.
     Returned(R),
 }
 
@@ -66,7 +71,8 @@ impl<I, Y> Co<I, Y> {
     ///
     /// # Panics
     ///
-    /// When awaited, if another yield of the same generator waits at the same time: it can stop at one place only.
+    /// When awaited, if another yield of the same generator waits at the same time: it can stop at
+    /// one place only.
     pub fn yield_(&self, value: Y) -> Yield<'_, I, Y> {
         Yield { slot: &self.slot, value: Some(value) }
     }
@@ -102,7 +108,8 @@ impl<I, Y> Future for Yield<'_, I, Y> {
 pin_project! {
     /// A function that stops at each yield and goes on when it is resumed.
     ///
-    /// It is resumed with an `I`, yields a `Y`, and returns what its future `F` returns; `B` makes that future. All are inferred:
+    /// It is resumed with an `I`, yields a `Y`, and returns what its future `F` returns; `B` makes
+    /// that future. All are inferred:
     ///
     /// ```
     /// use coroutines::{Generator, Step};
@@ -133,7 +140,8 @@ pin_project! {
     /// assert_eq!(pin!(squares).take(3).collect::<Vec<i32>>(), [1, 4, 9]);
     /// ```
     ///
-    /// To return one from a function, box it: `-> impl Iterator<Item = i32>` and `Box::pin(squares)`.
+    /// To return one from a function, box it: `-> impl Iterator<Item = i32>` and
+    /// `Box::pin(squares)`.
     ///
     /// Dropped half-way, it drops what its block holds, as any value does.
     #[must_use = "a generator does nothing before it is resumed"]
@@ -159,8 +167,8 @@ impl<Y, F: Future> Generator<(), Y, F, ()> {
 }
 
 impl<I, Y, F: Future, B: FnOnce(Co<I, Y>, I) -> F> Generator<I, Y, F, B> {
-    /// A generator that is resumed with values. The first one is an argument of `body`, which the first resume calls; each
-    /// later one is what a `yield_` gives.
+    /// A generator that is resumed with values. The first one is an argument of `body`, which the
+    /// first resume calls; each later one is what a `yield_` gives.
     ///
     /// Python throws the first value away, and so refuses to be sent one other than `None`.
     ///
@@ -193,8 +201,8 @@ impl<I, Y, F: Future, B: FnOnce(Co<I, Y>, I) -> F> Generator<I, Y, F, B> {
     ///
     /// # Panics
     ///
-    /// What its block panics with; it has ended then. And if its block awaits anything but its own `yield_`: nobody here
-    /// could tell when to go on.
+    /// What its block panics with; it has ended then. And if its block awaits anything but its own
+    /// `yield_`: nobody here could tell when to go on.
     #[inline]
     pub fn resume(self: Pin<&mut Self>, input: I) -> Result<Step<Y, F::Output>, Ended> {
         let mut this = self.project();

@@ -1,10 +1,11 @@
-//! How much faster than Python's `multiprocessing`, and than `ipc-channel`: processes, queues and pools, as ratios. And than greenlet and gevent:
-//! switching between coroutines, and between tasks.
+//! How much faster than Python's `multiprocessing`, and than `ipc-channel`: processes, queues and
+//! pools, as ratios. And than greenlet and gevent: switching between coroutines, and between tasks.
 //!
 //! Run by `scripts/compare-python`; a word behind it chooses the rows whose names contain it.
 //!
-//! The sides are measured in turns, because a machine's speed drifts from minute to minute, and the best of each side's turns counts. Python's
-//! side is one small program a row, in `scripts/compare-python.d`. Left out: starting what is measured, except where that is the row.
+//! The sides are measured in turns, because a machine's speed drifts from minute to minute, and the
+//! best of each side's turns counts. Python's side is one small program a row, in
+//! `scripts/compare-python.d`. Left out: starting what is measured, except where that is the row.
 //! What arrives is asserted on every side.
 
 use corosensei::{Coroutine, Yielder};
@@ -388,7 +389,8 @@ fn idle_pool() {
 fn main() {
     multiproc::init();
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    // As other benchmarks have it: `cargo bench -- --test` runs each once, and only looks whether it is right.
+    // As other benchmarks have it: `cargo bench -- --test` runs each once, and only looks whether
+    // it is right.
     if arguments.iter().any(|argument| argument == "--test") {
         ROWS.iter().for_each(|row| _ = compare(row, 1, 2_000.min(row.count)));
         return;

@@ -1,9 +1,12 @@
-//! Copying a folder: by the copier of `multiproc`, with processes and with threads for workers; by one thread, a file after the other (`std::fs`); by `cp -r`.
+//! Copying a folder: by the copier of `multiproc`, with processes and with threads for workers; by
+//! one thread, a file after the other (`std::fs`); by `cp -r`.
 //!
-//! Measured: from the call until every file is there. The processes are started within the time, as is `cp`. `small` is 500 files of 4 KiB in ten folders, `large` four
-//! of 4 MiB. Every copy's names and bytes are asserted, outside the time. Where there is one, all is on a tmpfs (`/dev/shm`): so this is the cost of the
-//! system calls and of memory, not of a disk. Each copy goes to a place that was never there before, for ext4 is slow where files were deleted just now. Left out: disks,
-//! holes, links, and what is kept with `--preserve`.
+//! Measured: from the call until every file is there. The processes are started within the time, as
+//! is `cp`. `small` is 500 files of 4 KiB in ten folders, `large` four of 4 MiB. Every copy's names
+//! and bytes are asserted, outside the time. Where there is one, all is on a tmpfs (`/dev/shm`): so
+//! this is the cost of the system calls and of memory, not of a disk. Each copy goes to a place
+//! that was never there before, for ext4 is slow where files were deleted just now. Left out:
+//! disks, holes, links, and what is kept with `--preserve`.
 
 use copier::{Model, Options};
 use criterion::{Criterion, Throughput};
@@ -98,7 +101,8 @@ impl Place {
         way(from, &to);
         let took = started.elapsed();
         assert_same(from, &to);
-        // On a disk, what is deleted now makes the next copy slower: there all of them go at the end.
+        // On a disk, what is deleted now makes the next copy slower: there all of them go at the
+        // end.
         if self.is_tmpfs {
             fs::remove_dir_all(&to).unwrap();
         }

@@ -1,8 +1,10 @@
-//! CPU-bound work: counting primes by trial division, in 64 parts of equal width (so of unequal cost), which the workers take one by one.
+//! CPU-bound work: counting primes by trial division, in 64 parts of equal width (so of unequal
+//! cost), which the workers take one by one.
 //!
-//! Measured: from the first part to the last, with as many workers as there are processors. Threads are started within the time, because
-//! that is how one uses them; rayon's threads, the pool of processes and the runtimes are started before. The count is asserted. Left out: work
-//! that shares data, and machines with more processors than memory can feed.
+//! Measured: from the first part to the last, with as many workers as there are processors. Threads
+//! are started within the time, because that is how one uses them; rayon's threads, the pool of
+//! processes and the runtimes are started before. The count is asserted. Left out: work that shares
+//! data, and machines with more processors than memory can feed.
 
 use criterion::Criterion;
 use multiproc::Pool;

@@ -1,11 +1,14 @@
-//! The same over 1, 10, 100, 1,000 and 10,000 units, to where it breaks: starting, handing messages over, pools, requests.
+//! The same over 1, 10, 100, 1,000 and 10,000 units, to where it breaks: starting, handing messages
+//! over, pools, requests.
 //!
-//! Each point is a process of its own, so that what breaks there breaks nothing else; what it said when it broke is kept. A point that took, or would
-//! take, too long is the end of its curve, and that is said too. What the units are is said in `curves::UNITS`. Results are asserted. Not criterion's:
-//! a unit is one of many at once.
+//! Each point is a process of its own, so that what breaks there breaks nothing else; what it said
+//! when it broke is kept. A point that took, or would take, too long is the end of its curve, and
+//! that is said too. What the units are is said in `curves::UNITS`. Results are asserted. Not
+//! criterion's: a unit is one of many at once.
 //!
-//! A word behind it chooses (`curve/start`); `--quick` measures fewer rounds; `--test` goes to 10 units; `--on` goes on to a million, which can use up
-//! the machine's process numbers, memory and ports for a moment.
+//! A word behind it chooses (`curve/start`); `--quick` measures fewer rounds; `--test` goes to 10
+//! units; `--on` goes on to a million, which can use up the machine's process numbers, memory and
+//! ports for a moment.
 
 mod slow_server;
 mod web;
@@ -232,7 +235,8 @@ fn async_task(units: u64) -> Result<f64, Failure> {
     })
 }
 
-/// How many each of so many senders sends. What is reported is the time by this: that of one message from each, so that one unit is one message.
+/// How many each of so many senders sends. What is reported is the time by this: that of one
+/// message from each, so that one unit is one message.
 fn share(units: u64) -> u64 {
     MESSAGES.max(units) / units
 }
@@ -410,7 +414,8 @@ fn io_tasks(units: u64) -> Result<f64, Failure> {
     })
 }
 
-/// So many connections at once; the time is that of one request from each, so that one unit is one request.
+/// So many connections at once; the time is that of one request from each, so that one unit is one
+/// request.
 fn serve(model: Model, units: u64) -> Result<f64, Failure> {
     web::as_client(|| serve_here(model, units)).map_err(|e| e.to_string())?
 }
@@ -430,7 +435,8 @@ fn serve_here(model: Model, units: u64) -> Result<f64, Failure> {
     Ok(took.as_secs_f64() / share as f64)
 }
 
-/// What a point's process does: prints the seconds of each round, or, on the error output, why it broke; returns its exit status.
+/// What a point's process does: prints the seconds of each round, or, on the error output, why it
+/// broke; returns its exit status.
 fn one_point(question: &str, way: &str, units: u64, rounds: usize) -> i32 {
     let ways = QUESTIONS.iter().find(|(name, _)| *name == question).expect("a question").1;
     let (_, measure) = ways.iter().find(|(name, _)| *name == way).expect("a way");
@@ -514,7 +520,8 @@ struct Pace {
     most: Duration,
 }
 
-/// Waits for what a point left behind when it was ended or broke: it is on its way out, and what it cost is ours.
+/// Waits for what a point left behind when it was ended or broke: it is on its way out, and what it
+/// cost is ours.
 fn wait_for_orphans() {
     let deadline = Instant::now() + LIMIT;
     while let Ok(ended) = rustix::process::wait(WaitOptions::NOHANG) {

@@ -1,8 +1,11 @@
-//! IO-bound work: 32 requests to a local server that answers each after 5 ms. So one after the other takes 160 ms, and all at once 5.
+//! IO-bound work: 32 requests to a local server that answers each after 5 ms. So one after the
+//! other takes 160 ms, and all at once 5.
 //!
-//! Measured: from the first request to the last answer, a connection each. Threads are started within the time; the pools, rayon's threads and the
-//! runtimes before. The answers' sum is asserted. The server is a process of its own on the same machine, and what it needs counts for all ways. Left
-//! out: what a request costs when there is nothing to wait for (`serve`), and more at once (the curves).
+//! Measured: from the first request to the last answer, a connection each. Threads are started
+//! within the time; the pools, rayon's threads and the runtimes before. The answers' sum is
+//! asserted. The server is a process of its own on the same machine, and what it needs counts for
+//! all ways. Left out: what a request costs when there is nothing to wait for (`serve`), and more
+//! at once (the curves).
 
 mod slow_server;
 

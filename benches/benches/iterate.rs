@@ -1,8 +1,10 @@
-//! Going over numbers: a plain loop, an iterator written by hand, a generator made from `async` (pinned on the stack, and boxed), a coroutine with a
-//! stack of its own; and the same with a value sent in for each one that comes out.
+//! Going over numbers: a plain loop, an iterator written by hand, a generator made from `async`
+//! (pinned on the stack, and boxed), a coroutine with a stack of its own; and the same with a value
+//! sent in for each one that comes out.
 //!
-//! Measured: the sum of the first 1,000 Fibonacci numbers (wrapping), asserted; a time is that of one number. The inputs are hidden from the compiler, so
-//! that no loop is computed beforehand. Left out: generators that hold much, and iterators over memory.
+//! Measured: the sum of the first 1,000 Fibonacci numbers (wrapping), asserted; a time is that of
+//! one number. The inputs are hidden from the compiler, so that no loop is computed beforehand.
+//! Left out: generators that hold much, and iterators over memory.
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use coroutines::{Generator, Step};

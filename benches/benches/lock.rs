@@ -1,10 +1,12 @@
-//! The question of `28_11_mutex` and `28_11_1_fine_grained_mutex`: two add to one number and subtract from it, 100,000 times each. What does it
-//! cost to share it, and how? Threads, async tasks, processes; and, for scale, one alone that shares nothing (`serial`).
+//! The question of `28_11_mutex` and `28_11_1_fine_grained_mutex`: two add to one number and
+//! subtract from it, 100,000 times each. What does it cost to share it, and how? Threads, async
+//! tasks, processes; and, for scale, one alone that shares nothing (`serial`).
 //!
-//! Measured: from the start of the two threads until both have ended. Starting them is part of it, and the same for
-//! all ways (`start` alone is measured too, so it can be subtracted). The two processes are started before, and told to go. Left out: more than two,
-//! work outside the lock, fairness. The result is asserted each time. Without the `black_box`, the compiler would turn 100,000
-//! additions into one multiplication, and the ways that let it would look infinitely fast.
+//! Measured: from the start of the two threads until both have ended. Starting them is part of it,
+//! and the same for all ways (`start` alone is measured too, so it can be subtracted). The two
+//! processes are started before, and told to go. Left out: more than two, work outside the lock,
+//! fairness. The result is asserted each time. Without the `black_box`, the compiler would turn
+//! 100,000 additions into one multiplication, and the ways that let it would look infinitely fast.
 
 use criterion::{Criterion, Throughput};
 use multiproc::Queue;
@@ -77,7 +79,8 @@ where
     started.elapsed()
 }
 
-/// The number is the queue's one item: who has taken it owns it, as a guard owns what its mutex guards.
+/// The number is the queue's one item: who has taken it owns it, as a guard owns what its mutex
+/// guards.
 fn change_in_queue(number: Queue<i64>, step: i64) {
     (0..FEWER_ROUNDS).for_each(|_| number.put(&(number.get().unwrap() + step)).unwrap());
 }

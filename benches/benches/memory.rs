@@ -1,12 +1,16 @@
-//! What one holds that does nothing: a process, a thread, an async task; and a million numbers in a list against an iterator over them. And how
-//! long a busy thread's turn is when it shares a processor.
+//! What one holds that does nothing: a process, a thread, an async task; and a million numbers in a
+//! list against an iterator over them. And how long a busy thread's turn is when it shares a
+//! processor.
 //!
-//! Measured in bytes: what this process and its children have written, and what the kernel holds for their stacks, page tables and
-//! sockets (`util::held`), before they are there and while they wait. Each round is a process of its own, because what an
-//! earlier round freed would hide what this one needs. A turn lasts from one switch that the kernel counts to the next (`multitask::slices`). Left out: the
-//! kernel's smaller records, and what they hold when they do something.
+//! Measured in bytes: what this process and its children have written, and what the kernel holds
+//! for their stacks, page tables and sockets (`util::held`), before they are there and while they
+//! wait. Each round is a process of its own, because what an earlier round freed would hide what
+//! this one needs. A turn lasts from one switch that the kernel counts to the next
+//! (`multitask::slices`). Left out: the kernel's smaller records, and what they hold when they do
+//! something.
 //!
-//! Not criterion's: it measures times. A word behind it chooses, `--quick` measures fewer rounds, `--test` one.
+//! Not criterion's: it measures times. A word behind it chooses, `--quick` measures fewer rounds,
+//! `--test` one.
 
 use benches::results::{Record, Sample, Unit};
 use multiproc::Queue;
@@ -111,7 +115,8 @@ fn iterator(_: usize) -> f64 {
     after - before
 }
 
-/// The lengths of the turns, in seconds, of three threads that are busy on one processor, as the kernel counts them.
+/// The lengths of the turns, in seconds, of three threads that are busy on one processor, as the
+/// kernel counts them.
 fn time_slices(duration: Duration) -> Vec<f64> {
     let start = Instant::now();
     let busy = || {

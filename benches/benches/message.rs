@@ -1,9 +1,12 @@
-//! Handing a message over: from one process to another by the queue of `multiproc`, its pipe, its single-writer ring and `ipc-channel`; from
-//! one thread to another by `std`'s channel, `crossbeam`'s, a pipe and two sockets of the system; from one async task to another by `tokio`'s channel.
+//! Handing a message over: from one process to another by the queue of `multiproc`, its pipe, its
+//! single-writer ring and `ipc-channel`; from one thread to another by `std`'s channel,
+//! `crossbeam`'s, a pipe and two sockets of the system; from one async task to another by `tokio`'s
+//! channel.
 //!
-//! Measured: messages received one after the other while the other side sends as fast as it can. So this is throughput, not
-//! latency. The last one is asserted to be the last one sent. Left out: several on a side (`scripts/compare-python` has two and
-//! two), a receiver that has to be woken for each message.
+//! Measured: messages received one after the other while the other side sends as fast as it can. So
+//! this is throughput, not latency. The last one is asserted to be the last one sent. Left out:
+//! several on a side (`scripts/compare-python` has two and two), a receiver that has to be woken
+//! for each message.
 
 use criterion::{Criterion, Throughput, measurement::WallTime};
 use ipc_channel::ipc::{self, IpcOneShotServer, IpcReceiver, IpcSender};
@@ -53,7 +56,8 @@ fn number(n: u64) -> u64 {
     n
 }
 
-/// `Queue` and `ipc-channel` both copy a `String` in one piece, other sequences of bytes one by one.
+/// `Queue` and `ipc-channel` both copy a `String` in one piece, other sequences of bytes one by
+/// one.
 fn text<const N: usize>(n: u64) -> String {
     let mut text = "x".repeat(N);
     text.replace_range(..8, &format!("{:08}", n % 100_000_000));
@@ -82,7 +86,8 @@ fn receive<M: PartialEq + std::fmt::Debug>(
     took
 }
 
-/// How many messages a queue or a channel may hold: about as many bytes of large ones as of small ones.
+/// How many messages a queue or a channel may hold: about as many bytes of large ones as of small
+/// ones.
 fn room<M: Message>(make: fn(u64) -> M) -> usize {
     let mut one = Vec::new();
     make(0).send(&mut one).unwrap();
@@ -233,7 +238,8 @@ fn between_tasks<M: Message>(group: &mut Group, make: fn(u64) -> M) {
         b.iter_custom(|count| {
             runtime.block_on(async {
                 let (sender, mut receiver) = tokio::sync::mpsc::channel(room(make));
-                // From here on: the sender fills all the room before the receiver has its first turn.
+                // From here on: the sender fills all the room before the receiver has its first
+                // turn.
                 let started = Instant::now();
                 tokio::spawn(async move {
                     for n in 0..=count {

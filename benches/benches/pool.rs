@@ -1,8 +1,10 @@
-//! What a task costs that does nothing, done by others: a pool of two processes, two threads of rayon, two of an async runtime; or one started for it.
+//! What a task costs that does nothing, done by others: a pool of two processes, two threads of
+//! rayon, two of an async runtime; or one started for it.
 //!
-//! `map` sends tasks in chunks, `map_one_by_one` a message each; `apply` waits for each result before the next one is asked for: a round
-//! trip. `process_each` and `thread_each` start one for each task instead. Results are asserted. Left out: tasks that do something,
-//! more workers than cores, and starting the pool (the curves have it).
+//! `map` sends tasks in chunks, `map_one_by_one` a message each; `apply` waits for each result
+//! before the next one is asked for: a round trip. `process_each` and `thread_each` start one for
+//! each task instead. Results are asserted. Left out: tasks that do something, more workers than
+//! cores, and starting the pool (the curves have it).
 
 use criterion::{Criterion, Throughput};
 use multiproc::Pool;

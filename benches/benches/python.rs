@@ -1,7 +1,9 @@
-//! Python's side of the claims: runs the programs in `scripts/compare-python.d` that stand for a question, and compares their results with Rust's.
+//! Python's side of the claims: runs the programs in `scripts/compare-python.d` that stand for a
+//! question, and compares their results with Rust's.
 //!
-//! Each measures its ways in turns and says seconds, or bytes, for one. The IO-bound one asks the same server that Rust's asks. Without `python3` nothing
-//! is measured, and that is said. A word behind it chooses, `--quick` measures fewer rounds, `--test` few and small.
+//! Each measures its ways in turns and says seconds, or bytes, for one. The IO-bound one asks the
+//! same server that Rust's asks. Without `python3` nothing is measured, and that is said. A word
+//! behind it chooses, `--quick` measures fewer rounds, `--test` few and small.
 
 mod slow_server;
 

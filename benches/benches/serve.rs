@@ -1,9 +1,11 @@
-//! Requests to the five models of `servers`, for a file of 1 KiB, over loopback: 64 at once on connections that are kept (`keep_alive`), and 64 at once with a
-//! connection for each (`close`).
+//! Requests to the five models of `servers`, for a file of 1 KiB, over loopback: 64 at once on
+//! connections that are kept (`keep_alive`), and 64 at once with a connection for each (`close`).
 //!
-//! Measured: from the first request to the last answer. All are asked by one thread of this process, which waits for all its connections at once; the
-//! server is a process of its own, and has all cores but the client's. So what the client needs is in the figure only where it is the slower one. By processes there are as
-//! many as connections. Each answer's status and body are asserted. Left out: networks, large files, more connections (the curves), TLS.
+//! Measured: from the first request to the last answer. All are asked by one thread of this
+//! process, which waits for all its connections at once; the server is a process of its own, and
+//! has all cores but the client's. So what the client needs is in the figure only where it is the
+//! slower one. By processes there are as many as connections. Each answer's status and body are
+//! asserted. Left out: networks, large files, more connections (the curves), TLS.
 
 mod web;
 

@@ -1,8 +1,9 @@
-//! Starting one and waiting for its end: a process of `multiproc`, a program by `std`, a thread, a task of an async runtime, a piece of
-//! work for rayon's threads.
+//! Starting one and waiting for its end: a process of `multiproc`, a program by `std`, a thread, a
+//! task of an async runtime, a piece of work for rayon's threads.
 //!
-//! Measured: from the call that starts it until its result is there, with nothing to do in between; the result is asserted. rayon's threads and
-//! those of the runtime are started before. Left out: what it costs while it runs (`memory`), and starting many at once (the curves).
+//! Measured: from the call that starts it until its result is there, with nothing to do in between;
+//! the result is asserted. rayon's threads and those of the runtime are started before. Left out:
+//! what it costs while it runs (`memory`), and starting many at once (the curves).
 
 use criterion::Criterion;
 use std::{process::Command, thread, time::Instant};

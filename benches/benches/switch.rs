@@ -1,9 +1,11 @@
-//! From one to another and back: a coroutine with a stack of its own, two of them that switch to each other, a generator made from `async`, async
-//! tasks, threads, processes.
+//! From one to another and back: a coroutine with a stack of its own, two of them that switch to
+//! each other, a generator made from `async`, async tasks, threads, processes.
 //!
-//! Measured: a time is that of one switch; a resume and its yield are two. Threads hand a turn over by a condition variable, pinned to one processor and not, and by
-//! spinning on two; waking one on another processor can cost fifty times as much as on the same. Processes hand a byte over by a pair of pipes, not pinned. The count of
-//! turns is asserted. Left out: what the switched-to finds cold in the caches.
+//! Measured: a time is that of one switch; a resume and its yield are two. Threads hand a turn over
+//! by a condition variable, pinned to one processor and not, and by spinning on two; waking one on
+//! another processor can cost fifty times as much as on the same. Processes hand a byte over by a
+//! pair of pipes, not pinned. The count of turns is asserted. Left out: what the switched-to finds
+//! cold in the caches.
 
 use corosensei::{Coroutine, Yielder};
 use coroutines::{Generator, Step, switch::Hub};
@@ -20,7 +22,8 @@ const TASKS: u64 = 1000;
 
 fn main() {
     multiproc::init();
-    // Eight ways, and a reader who waits: what is measured is short, so a quarter of a minute is enough for all of them.
+    // Eight ways, and a reader who waits: what is measured is short, so a quarter of a minute is
+    // enough for all of them.
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1))

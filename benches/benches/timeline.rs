@@ -1,5 +1,6 @@
-//! What a timeline span costs when `TIMELINE` is not set: it stands in every case, and must not change what
-//! the case shows. Left out: what it costs when it is (an appending write for its start and one for its end).
+//! What a timeline span costs when `TIMELINE` is not set: it stands in every case, and must not
+//! change what the case shows. Left out: what it costs when it is (an appending write for its start
+//! and one for its end).
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use util::timeline;

@@ -27,7 +27,8 @@ impl Advice {
     }
 }
 
-/// What follows for each question that advice is given on and that at least two ways were measured for.
+/// What follows for each question that advice is given on and that at least two ways were measured
+/// for.
 pub fn advice(results: &Results) -> Vec<Advice> {
     QUESTIONS.iter().filter_map(|question| advise(question, results)).collect()
 }

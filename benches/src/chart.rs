@@ -1,7 +1,9 @@
-//! Pictures, as SVG inside the page: bars with their spread, and curves, both on a logarithmic scale.
+//! Pictures, as SVG inside the page: bars with their spread, and curves, both on a logarithmic
+//! scale.
 //!
-//! Colors are classes of the page's style, so that one picture serves light and dark; every mark has its words beside it, so that it reads in print
-//! and without colors. A picture is 440 units wide, which a narrow screen shows one to one.
+//! Colors are classes of the page's style, so that one picture serves light and dark; every mark
+//! has its words beside it, so that it reads in print and without colors. A picture is 440 units
+//! wide, which a narrow screen shows one to one.
 
 use crate::{
     claims::amount,
@@ -91,7 +93,8 @@ pub fn kind(way: &str) -> &'static str {
     }
 }
 
-/// The curves of one question: units from left to right, units a second from below. A cross is where it broke.
+/// The curves of one question: units from left to right, units a second from below. A cross is
+/// where it broke.
 pub fn curves(title: &str, curves: &Curves, language: Language) -> String {
     const LEFT: f64 = 52.0;
     const TOP: f64 = 24.0;

@@ -1,17 +1,22 @@
 //! The notes' claims that can be measured, one a row, and the rule by which each holds or does not.
 //!
-//! The rule is the same for all that compare two ways, *more* and *less*. They are measured in turns, in rounds ([`crate::rounds`]); a round's ratio is
-//! that of the best samples of each: what disturbs makes a sample longer, never shorter, so the best one is what comes back from run to run, where the
-//! median depends on which of two processors a thread happened to be woken on. `r` is the median of the rounds' ratios, `low` and `high` are their quartiles.
+//! The rule is the same for all that compare two ways, *more* and *less*. They are measured in
+//! turns, in rounds ([`crate::rounds`]); a round's ratio is that of the best samples of each: what
+//! disturbs makes a sample longer, never shorter, so the best one is what comes back from run to
+//! run, where the median depends on which of two processors a thread happened to be woken on. `r`
+//! is the median of the rounds' ratios, `low` and `high` are their quartiles.
 //!
-//! - *holds*: `r` is at least what the claim asks for, and `low` is still above what would refute it.
+//! - *holds*: `r` is at least what the claim asks for, and `low` is still above what would refute
+//!   it.
 //! - *does not hold*: `r` is at most what refutes it, and `high` is still below what it asks for.
 //! - *cannot tell here*: neither, or not measured, or too few processors.
 //!
-//! What a claim asks for and what refutes it stand apart (1.5 and 1.1, say), and between them lies what one run finds and the next one does not. So
-//! two runs give the same verdict unless the machine's noise is as large as the difference. Where it may have been, because other programs had the processors
-//! while most rounds of a question were measured, a verdict has to be the same for a ratio three times larger and three times smaller ([`BUSY`]): a claim
-//! that holds by far still does, the others cannot be told, and none is turned into its contrary.
+//! What a claim asks for and what refutes it stand apart (1.5 and 1.1, say), and between them lies
+//! what one run finds and the next one does not. So two runs give the same verdict unless the
+//! machine's noise is as large as the difference. Where it may have been, because other programs
+//! had the processors while most rounds of a question were measured, a verdict has to be the same
+//! for a ratio three times larger and three times smaller ([`BUSY`]): a claim that holds by far
+//! still does, the others cannot be told, and none is turned into its contrary.
 
 use crate::{
     language::{Language, Text, digits, text, time},
@@ -66,8 +71,8 @@ pub const FAR_MORE: Bounds = Bounds { holds: 5.0, fails: 2.0 };
 /// "Speeds up", by two processors or more.
 pub const FASTER: Bounds = Bounds { holds: 1.4, fails: 1.15 };
 
-/// If the machine was busy, a verdict has to be the same for a ratio so many times larger and so many times smaller. Who shares a processor with two
-/// others is slowed down that much.
+/// If the machine was busy, a verdict has to be the same for a ratio so many times larger and so
+/// many times smaller. Who shares a processor with two others is slowed down that much.
 pub const BUSY: f64 = 3.0;
 
 /// How a claim is measured.
@@ -287,8 +292,8 @@ pub const CLAIMS: &[Claim] = &[
             "two threads that add to one number without a lock lose updates",
             "两个线程不加锁地对同一个数做加法会丢失更新",
         ),
-        // `number += 1` alone loses none with today's CPython, which changes threads only at a call and at the end of a loop's round; the row
-        // `updates_lost` says so.
+        // `number += 1` alone loses none with today's CPython, which changes threads only at a call
+        // and at the end of a loop's round; the row `updates_lost` says so.
         python: Measure::Ever { way: "python/lock/updates_lost_by_call" },
         rust: Measure::Not(text(
             "a program that does this is refused by the compiler (`naive_shared_counter`)",
@@ -525,7 +530,8 @@ pub fn judge(ratio: (f64, f64, f64), bounds: Bounds, is_busy: bool) -> Verdict {
     times(1.0)
 }
 
-/// What counts of a way: the best of each round; all samples if it was measured once, by a benchmark alone.
+/// What counts of a way: the best of each round; all samples if it was measured once, by a
+/// benchmark alone.
 struct Counted {
     sample: Sample,
     in_rounds: bool,
@@ -559,13 +565,15 @@ impl Counted {
     }
 }
 
-/// What was measured as nothing counts as the least that could be seen (one byte, a tenth of a nanosecond).
+/// What was measured as nothing counts as the least that could be seen (one byte, a tenth of a
+/// nanosecond).
 fn ratio_of_values(more: f64, less: f64, unit: Unit) -> f64 {
     let least = if unit == Unit::Seconds { 1e-10 } else { 1.0 };
     more.max(least) / less.max(least)
 }
 
-/// `more` by `less`: by the quartiles that bring it down, the medians, the quartiles that bring it up.
+/// `more` by `less`: by the quartiles that bring it down, the medians, the quartiles that bring it
+/// up.
 pub fn ratio_of(more: &Sample, less: &Sample) -> (f64, f64, f64) {
     let ratio = |a: f64, b: f64| ratio_of_values(a, b, more.unit);
     let (a, b) = (more.quartiles(), less.quartiles());

@@ -1,5 +1,6 @@
-//! The figures that the project's pages show. They are kept in `benches/figures.json`, and stand in the pages between two marks; both are written by
-//! `cargo run --release -p benches --bin report -- --pages`, and a test fails when a page says something else than the file.
+//! The figures that the project's pages show. They are kept in `benches/figures.json`, and stand in
+//! the pages between two marks; both are written by `cargo run --release -p benches --bin report --
+//! --pages`, and a test fails when a page says something else than the file.
 
 use crate::{
     claims::{Verdict, amount, ratio_of},

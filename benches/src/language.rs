@@ -87,7 +87,7 @@ pub fn bytes(bytes: f64) -> String {
 /// ```
 /// use benches::language::digits;
 ///
-/// assert_eq!((digits(1.449), digits(34.7), digits(0.0123), digits(1234.0)), ("1.4".into(), "35".into(), "0.012".into(), "1,234".into()));
+/// assert_eq!([1.449, 34.7, 0.0123, 1234.0].map(digits), ["1.4", "35", "0.012", "1,234"]);
 /// ```
 pub fn digits(value: f64) -> String {
     match value.abs() {

@@ -1,7 +1,9 @@
 //! What the benchmarks of this package found, and what follows from it.
 //!
-//! - [`results`]: samples, as criterion and the other measuring programs of this package left them in the target folder.
-//! - [`rounds`]: how they are measured for the report: again and again, with an eye on what else the machine does.
+//! - [`results`]: samples, as criterion and the other measuring programs of this package left them
+//!   in the target folder.
+//! - [`rounds`]: how they are measured for the report: again and again, with an eye on what else
+//!   the machine does.
 //! - [`questions`]: what is asked, in which ways it was answered.
 //! - [`claims`]: what the notes claim, how it is measured, and by which rule it holds or does not.
 //! - [`python`]: the same work by Python.

@@ -403,7 +403,8 @@ fn title(language: Language) -> &'static str {
     language.of("What threads, processes and async cost here", "线程、进程与异步在这里的开销")
 }
 
-/// `2026-11-24 10:05`, in UTC, by the civil-from-days algorithm (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+/// `2026-11-24 10:05`, in UTC, by the civil-from-days algorithm (Howard Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms").
 fn date(when: SystemTime) -> String {
     let seconds = when.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let days = (seconds / 86400) as i64 + 719_468;

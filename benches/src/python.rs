@@ -1,7 +1,9 @@
-//! The same work by Python: one small program a question in `scripts/compare-python.d`, whose results are compared with Rust's.
+//! The same work by Python: one small program a question in `scripts/compare-python.d`, whose
+//! results are compared with Rust's.
 //!
-//! A program says on one line of JSON what it measured: `{"ways": {"thread": {"unit": "seconds", "values": [0.1], "result": 25}}, "missing":
-//! {"greenlet": "greenlet is not installed"}}`. Values are of one element, as [`Sample`]'s are; the result is that of the work.
+//! A program says on one line of JSON what it measured: `{"ways": {"thread": {"unit": "seconds",
+//! "values": [0.1], "result": 25}}, "missing": {"greenlet": "greenlet is not installed"}}`. Values
+//! are of one element, as [`Sample`]'s are; the result is that of the work.
 
 use crate::results::{Record, Sample, Unit, root};
 use serde::Deserialize;
@@ -67,7 +69,8 @@ pub fn absent() -> Record {
 ///
 /// # Errors
 ///
-/// If it cannot be run, fails, takes too long, says what cannot be read, or has another result than `expected`, which is Rust's.
+/// If it cannot be run, fails, takes too long, says what cannot be read, or has another result than
+/// `expected`, which is Rust's.
 pub fn measure(question: &str, arguments: &[String], expected: i64) -> io::Result<Record> {
     let script = root().join("scripts/compare-python.d").join(format!("{question}.py"));
     let text = run(Command::new("python3").arg(&script).args(arguments))

@@ -1,8 +1,9 @@
 //! Samples, and where the programs that measure leave them.
 //!
-//! Criterion writes `criterion/GROUP/FUNCTION/new/{benchmark,sample}.json` into the target folder. What is not a time, or not measured by
-//! criterion (memory, Python, curves), is written as one file a question into `report/` beside it. What was measured in rounds is in
-//! `report/rounds/`, and counts before what one run of a benchmark left.
+//! Criterion writes `criterion/GROUP/FUNCTION/new/{benchmark,sample}.json` into the target folder.
+//! What is not a time, or not measured by criterion (memory, Python, curves), is written as one
+//! file a question into `report/` beside it. What was measured in rounds is in `report/rounds/`,
+//! and counts before what one run of a benchmark left.
 
 use crate::rounds::{self, Round, Rounds};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -83,11 +84,13 @@ impl Sample {
     }
 }
 
-/// All that was measured, by `QUESTION/WAY`: `lock/fine_mutex`, `message/number/queue`, `python/lock/fine`.
+/// All that was measured, by `QUESTION/WAY`: `lock/fine_mutex`, `message/number/queue`,
+/// `python/lock/fine`.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
     samples: BTreeMap<String, Sample>,
-    /// Why something is not among them, by its name: `python/switch/greenlet` → `greenlet is not installed`.
+    /// Why something is not among them, by its name: `python/switch/greenlet` → `greenlet is not
+    /// installed`.
     missing: BTreeMap<String, String>,
     /// When the first and the last of them was measured.
     pub measured: Option<(SystemTime, SystemTime)>,
@@ -100,7 +103,8 @@ impl Results {
     ///
     /// # Errors
     ///
-    /// If a file can be found but not be read, or is no JSON of the expected form; the file is named.
+    /// If a file can be found but not be read, or is no JSON of the expected form; the file is
+    /// named.
     pub fn read(folder: &Path) -> io::Result<Results> {
         let mut results = Results { rounds: rounds::read(folder)?, ..Results::default() };
         results.read_criterion(&folder.join("criterion"))?;
@@ -190,7 +194,8 @@ impl Results {
         self.samples.is_empty()
     }
 
-    /// In the middle, how far the quartiles are apart as a share of the median: how noisy the machine was.
+    /// In the middle, how far the quartiles are apart as a share of the median: how noisy the
+    /// machine was.
     pub fn typical_spread(&self) -> Option<f64> {
         let spreads: Vec<f64> = self.samples.values().map(Sample::spread).collect();
         (!spreads.is_empty()).then(|| Sample::seconds(spreads).median())
@@ -233,7 +238,8 @@ struct Benchmark {
     throughput: Option<Throughput>,
 }
 
-/// How many elements one iteration handles. Bytes are not elements: a message of a mebibyte is one message.
+/// How many elements one iteration handles. Bytes are not elements: a message of a mebibyte is one
+/// message.
 #[derive(Clone, Copy, Deserialize)]
 enum Throughput {
     Elements(u64),

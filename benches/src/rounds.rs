@@ -1,7 +1,9 @@
-//! Measuring in rounds: what a question's ways cost is measured again and again, minutes apart, so that drift and bursts of other work hit the ways of one
-//! round alike and not all rounds; and what the processors did beside is watched.
+//! Measuring in rounds: what a question's ways cost is measured again and again, minutes apart, so
+//! that drift and bursts of other work hit the ways of one round alike and not all rounds; and what
+//! the processors did beside is watched.
 //!
-//! One file a question stands in `report/rounds/` of the target folder, written by the bin `measure`.
+//! One file a question stands in `report/rounds/` of the target folder, written by the bin
+//! `measure`.
 
 use crate::results::{Sample, read_json, write_json};
 use serde::{Deserialize, Serialize};
@@ -82,7 +84,8 @@ impl Rounds {
         self.rounds.iter().filter(|round| round.is_quiet()).count()
     }
 
-    /// Whether no more than half as many were quiet as were wanted: then all count, for want of better ones, and verdicts take it into account.
+    /// Whether no more than half as many were quiet as were wanted: then all count, for want of
+    /// better ones, and verdicts take it into account.
     pub fn is_busy(&self) -> bool {
         2 * self.quiet() <= self.wanted
     }
@@ -135,7 +138,8 @@ pub fn write(target: &Path, question: &str, rounds: &Rounds) -> io::Result<()> {
     write_json(&folder.join(format!("{question}.json")), rounds)
 }
 
-/// Runs `work`, which waits for all that it starts, and says what others had of the processors meanwhile, and how long it took.
+/// Runs `work`, which waits for all that it starts, and says what others had of the processors
+/// meanwhile, and how long it took.
 pub fn watch<T>(work: impl FnOnce() -> T) -> (T, Option<Noise>, Duration) {
     let before = Processors::now();
     let began = Instant::now();
@@ -155,7 +159,8 @@ pub fn watch<T>(work: impl FnOnce() -> T) -> (T, Option<Noise>, Duration) {
 #[derive(Debug, PartialEq)]
 struct Processors {
     count: usize,
-    /// For programs and the kernel on their behalf; not for interrupts, which are ours as often as not.
+    /// For programs and the kernel on their behalf; not for interrupts, which are ours as often as
+    /// not.
     busy: f64,
     stolen: f64,
 }

@@ -1,6 +1,7 @@
 //! What the tests of this package share: finding the cases, reading their headers, running them.
 
 pub mod header;
+pub mod imports;
 pub mod output;
 pub mod run;
 
@@ -45,7 +46,8 @@ impl Case {
     }
 }
 
-/// Every example of every chapter, also of a package inside a chapter's folder, by chapter and number.
+/// Every example of every chapter, also of a package inside a chapter's folder, by chapter and
+/// number.
 pub fn cases() -> io::Result<Vec<Case>> {
     let mut found = Vec::new();
     for chapter in chapters()? {
@@ -82,7 +84,8 @@ pub fn program(name: &str) -> PathBuf {
     examples().join(name)
 }
 
-/// The folder of all examples. They are built first, once, in the profile and the target folder of the test that asks.
+/// The folder of all examples. They are built first, once, in the profile and the target folder of
+/// the test that asks.
 ///
 /// # Panics
 ///
@@ -123,7 +126,8 @@ fn built() -> &'static Built {
 
 fn build_examples() -> Built {
     let test = env::current_exe().expect("a test knows its own program");
-    let folder = test.ancestors().nth(2).expect("it stands in TARGET/PROFILE/deps"); // TARGET/PROFILE
+    // TARGET/PROFILE
+    let folder = test.ancestors().nth(2).expect("it stands in TARGET/PROFILE/deps");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(other) => other,

@@ -1,5 +1,5 @@
-//! The banker's algorithm (`02-threads/src/banker.rs`, used by 013_3_bankers_algorithm) against what it promises,
-//! on random bankers, customers and requests.
+//! The banker's algorithm (`02-threads/src/banker.rs`, used by 013_3_bankers_algorithm) against
+//! what it promises, on random bankers, customers and requests.
 
 use proptest::prelude::*;
 use threads::banker::{Amounts, Banker, Denied};
@@ -39,7 +39,8 @@ fn some_order_is_safe(banker: &Banker<KINDS>, available: Amounts<KINDS>, left: &
         })
 }
 
-/// Plays `sequence` through with the banker itself: each takes all it may, finishes, gives all back.
+/// Plays `sequence` through with the banker itself: each takes all it may, finishes, gives all
+/// back.
 fn really_finishes(banker: &Banker<KINDS>, sequence: &[usize]) -> bool {
     let mut banker = banker.clone();
     sequence.iter().all(|&customer| {
@@ -94,8 +95,9 @@ proptest! {
     }
 }
 
-/// The state after `amounts` were given to `customer` without asking whether that is safe: reached by a banker
-/// who owns so much more that nothing is unsafe. Only what is held and needed is looked at.
+/// The state after `amounts` were given to `customer` without asking whether that is safe: reached
+/// by a banker who owns so much more that nothing is unsafe. Only what is held and needed is looked
+/// at.
 fn grant_blindly(
     banker: &Banker<KINDS>,
     limits: &[Amounts<KINDS>],

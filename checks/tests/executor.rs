@@ -1,5 +1,5 @@
-//! The executor of `4_4_from_scratch`, by the tasks that try to break it: those that wake themselves, wake twice, are woken
-//! after their end or from another thread, are dropped, or panic.
+//! The executor of `4_4_from_scratch`, by the tasks that try to break it: those that wake
+//! themselves, wake twice, are woken after their end or from another thread, are dropped, or panic.
 
 #[path = "../../04-coroutines/examples/4_4_from_scratch/executor.rs"]
 mod executor;

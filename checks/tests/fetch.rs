@@ -129,7 +129,8 @@ fn gate(at_once: usize) -> (String, Arc<AtomicUsize>) {
     let url = server(move |mut c| {
         most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
         barrier.wait();
-        thread::sleep(Duration::from_millis(5)); // were there one too many, it would have the time to come
+        // were there one too many, it would have the time to come
+        thread::sleep(Duration::from_millis(5));
         now.fetch_sub(1, SeqCst);
         c.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 7\r\n\r\nthrough")
     });

@@ -1,4 +1,5 @@
-//! The figures in the READMEs are those of `benches/figures.json`, which `report --pages` writes: a table edited by hand is found out.
+//! The figures in the READMEs are those of `benches/figures.json`, which `report --pages` writes: a
+//! table edited by hand is found out.
 
 use benches::figures::Figures;
 

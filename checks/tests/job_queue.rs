@@ -1037,7 +1037,8 @@ fn an_output_that_cannot_be_written() {
         drop(reader);
         let output = bench.command(words).stdout(writer).output().unwrap();
         use std::os::unix::process::ExitStatusExt;
-        assert_eq!((output.status.signal(), output.stderr.len()), (Some(13), 0), "{words}"); // SIGPIPE
+        // SIGPIPE
+        assert_eq!((output.status.signal(), output.stderr.len()), (Some(13), 0), "{words}");
     }
     assert_eq!(bench.status(), "1 waiting, 0 running, 0 done, 0 failed");
 }

@@ -1,8 +1,10 @@
 //! The pages agree with the cases, with each other, and with what they link to.
 //!
-//! - A case's title in its header is its line in the chapter's index (`README.md`), word for word, and its
-//!   Chinese title stands in the Chinese index. `UPDATE=1 cargo test -p checks --test pages` writes the English one.
-//! - The notes in both languages have the section that the header names, and quote or name the case.
+//! - A case's title in its header is its line in the chapter's index (`README.md`), word for word,
+//!   and its Chinese title stands in the Chinese index. `UPDATE=1 cargo test -p checks --test
+//!   pages` writes the English one.
+//! - The notes in both languages have the section that the header names, and quote or name the
+//!   case.
 //! - Both languages have the same sections with the same quotes.
 //! - Every link and every quote leads to something that is there.
 //! - A source that prints on standard error does it with `util`'s macro, which does not panic.

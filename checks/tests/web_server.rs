@@ -155,7 +155,8 @@ fn a_browser_shows_the_folder_and_follows_a_link() {
     if Browser::program().is_none() {
         let skipped =
             "SKIPPED a_browser_shows_the_folder_and_follows_a_link: no Chromium on the PATH";
-        return writeln!(io::stderr(), "{skipped}").unwrap(); // past the capture of what a test prints
+        // past the capture of what a test prints
+        return writeln!(io::stderr(), "{skipped}").unwrap();
     }
     each(&[], |server, _| {
         let base = format!("http://{}/", server.address);
@@ -719,7 +720,8 @@ fn it_ends_when_running_answers_are_finished() {
         assert!(idle.read(&mut answer).unwrap() > 0);
         let mut running = server.connect();
         running.write_all(b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        assert_eq!(running.read(&mut answer[..1]).unwrap(), 1); // begun, and too long for the sockets' buffers
+        // begun, and too long for the sockets' buffers
+        assert_eq!(running.read(&mut answer[..1]).unwrap(), 1);
         server.signal("-TERM");
         assert_eq!(idle.read_to_end(&mut Vec::new()).unwrap(), 0, "an idle one is closed");
         let mut rest = Vec::new();

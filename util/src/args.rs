@@ -4,7 +4,8 @@
 //! ```no_run
 //! use util::args::Args;
 //!
-//! let mut args = Args::new("Usage: 28_4_main_waits_forever [--for N]\n\n  --for N  end after N ticks");
+//! const USAGE: &str = "Usage: 28_4_main_waits_forever [--for N]\n\n  --for N  end after N ticks";
+//! let mut args = Args::new(USAGE);
 //! let ticks = args.number("--for", 1..=1_000_000).unwrap_or(5);
 //! args.finish();
 //! ```

@@ -12,7 +12,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// to do, where no error can be returned.
 ///
 /// ```no_run
-/// let file = std::fs::read("a").unwrap_or_else(|error| util::fail(format_args!("cannot read a: {error}")));
+/// let cannot = |error| util::fail(format_args!("cannot read a: {error}"));
+/// let file = std::fs::read("a").unwrap_or_else(cannot);
 /// ```
 pub fn fail(message: impl fmt::Display) -> ! {
     crate::eprintln!("error: {message}");

@@ -36,7 +36,8 @@ struct Count {
 }
 
 thread_local! {
-    // Constant and without a destructor, so that looking at it allocates nothing, and it is there as long as its thread.
+    // Constant and without a destructor, so that looking at it allocates nothing, and it is there
+    // as long as its thread.
     static COUNT: Cell<Count> = const { Cell::new(Count { allocations: 0, held: 0, peak: 0 }) };
 }
 
@@ -52,8 +53,8 @@ pub struct Used {
     pub peak: isize,
 }
 
-/// Runs `work` and says what it took from the heap, along with what it returned. Only this thread is counted. What
-/// asks within `work` again has its own count, and `work`'s peak then starts anew.
+/// Runs `work` and says what it took from the heap, along with what it returned. Only this thread
+/// is counted. What asks within `work` again has its own count, and `work`'s peak then starts anew.
 ///
 /// # Panics
 ///
@@ -85,9 +86,10 @@ fn count(allocations: usize, old: usize, new: usize) {
     COUNT.set(Count { allocations, held, peak: before.peak.max(held) });
 }
 
-// SAFETY: every call goes to the system's allocator as it came, and its answer goes back as it is; so what holds for that one
-// holds for this one. Counting touches a `Cell` of this thread: it cannot allocate, and so not call itself;
-// it cannot unwind (its numbers are far from overflowing); and it never looks at a block.
+// SAFETY: every call goes to the system's allocator as it came, and its answer goes back as it is;
+// so what holds for that one holds for this one. Counting touches a `Cell` of this thread: it
+// cannot allocate, and so not call itself; it cannot unwind (its numbers are far from overflowing);
+// and it never looks at a block.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are the ones asked for here.

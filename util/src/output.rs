@@ -66,8 +66,8 @@ pub fn start() -> Output {
         again::follow_parent();
         let next = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            // The texts of `std`'s own panics and, for threads, tokio's. The tests of all cases would
-            // notice if the first changed.
+            // The texts of `std`'s own panics and, for threads, tokio's. The tests of all cases
+            // would notice if the first changed.
             let text = panic.payload_as_str().unwrap_or_default();
             if let Some(error) = text.strip_prefix("failed printing to stdout: ") {
                 fail(error, code(error, "(os error ", ')'));

@@ -44,7 +44,8 @@ fn main() -> util::Result<()> {
     println!("build: {}", multitask::build());
     let cores = thread::available_parallelism()?.get().min(cores::allowed()?.len());
     let threads = cores.clamp(2, 4);
-    let loops = tick::length().as_millis() as u32 * 10_000; // the same in any build: Python has it too
+    // the same in any build: Python has it too
+    let loops = tick::length().as_millis() as u32 * 10_000;
     let wait = tick::ticks(0.5);
     let head = format!("{threads} threads, each");
     let mut table =

@@ -14,7 +14,8 @@ use std::{
 use tokio::{sync::Semaphore, task::yield_now};
 use util::held::Held;
 
-/// Makes so many wait at once, or as many as may be; says how many those are, and the bytes that they hold together: of their own, page tables, kernel stacks, sockets, all.
+/// Makes so many wait at once, or as many as may be; says how many those are, and the bytes that
+/// they hold together: of their own, page tables, kernel stacks, sockets, all.
 pub type Hold = fn(u32) -> (u32, [u64; 5]);
 
 /// What this process and these `children` hold.

@@ -87,7 +87,8 @@ fn main() -> util::Result<()> {
             if had == 0 {
                 Err(format!("not one {name} could be had (see `ulimit -a`)"))?;
             }
-            let one = bytes.map(|bytes| bytes as f64 / 1024.0 / f64::from(had)); // the last is the sum
+            // the last is the sum
+            let one = bytes.map(|bytes| bytes as f64 / 1024.0 / f64::from(had));
             if one[4] > least {
                 break (had, one);
             }

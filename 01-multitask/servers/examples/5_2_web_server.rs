@@ -6,7 +6,8 @@
 //! connection, a process, a thread, a pool, a task or an event loop by hand; the answers are the
 //! same.
 //!
-//! Run: `cargo run --example 5_2_web_server -- --model epoll --root notes`, and open the address it prints
+//! Run: `cargo run --example 5_2_web_server -- --model epoll --root notes`, and open the address it
+//! prints
 //! Notes: `notes/en/01-multitask.md#servers` · `notes/zh-CN/01-multitask.md#servers`
 //!
 //! ```output args="--for 1 --port 0"

@@ -178,7 +178,8 @@ fn understand<'a>(head: &httparse::Request<'_, 'a>, length: usize) -> Result<Req
             14 if is("Content-Length") => {
                 let number = number(value).ok_or(Status::BadRequest)?;
                 if body.replace(number).is_some_and(|other| other != number) {
-                    return Err(Status::BadRequest); // two lengths: where the next request begins is a guess
+                    // two lengths: where the next request begins is a guess
+                    return Err(Status::BadRequest);
                 }
             }
             17 if is("Transfer-Encoding") => is_coded = true,
@@ -250,7 +251,8 @@ mod tests {
         let request = whole(head);
         assert_eq!((request.length, request.target), (head.len(), &b"/a"[..]));
         assert_eq!(request.range, Field::Value(b"bytes=0-1"));
-        assert_eq!(whole(&format!("{head}GET /b")).length, head.len()); // what is behind it is another one's
+        // what is behind it is another one's
+        assert_eq!(whole(&format!("{head}GET /b")).length, head.len());
     }
 
     #[test]

@@ -39,7 +39,8 @@ impl Stop {
     /// If the system refuses.
     pub fn on_signals(&self) -> io::Result<()> {
         for signal in SIGNALS {
-            flag::register(signal, Arc::clone(&self.stopped))?; // first: whoever is woken looks at it
+            // first: whoever is woken looks at it
+            flag::register(signal, Arc::clone(&self.stopped))?;
             pipe::register(signal, self.writer.try_clone()?)?;
         }
         Ok(())

@@ -6,7 +6,8 @@
 //! signals, a summary. A file has its name only when it is whole, so Ctrl-C, a killed worker or a
 //! full disk leave nothing half-written, and the same command once more does the rest.
 //!
-//! Run: `cargo run --example 012_copy -- SRC DST`, with `--release` where speed counts; `--help` tells the rest
+//! Run: `cargo run --example 012_copy -- SRC DST`, with `--release` where speed counts; `--help`
+//! tells the rest
 //! Notes: `notes/en/03-processes.md#copy-tool` · `notes/zh-CN/03-processes.md#copy-tool`
 //!
 //! ```output args="--dry-run /etc/passwd accounts"

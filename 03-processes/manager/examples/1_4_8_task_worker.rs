@@ -4,7 +4,8 @@
 //! Rust: the same. The task is acknowledged only when its answer is in: killed before that, another
 //! worker gets it. The end is told (`Closed`), not guessed from a time-out.
 //!
-//! Run: `cargo run --example 1_4_8_task_worker -- --connect 127.0.0.1:5000`, with 1_4_7_task_manager in another terminal
+//! Run: `cargo run --example 1_4_8_task_worker -- --connect 127.0.0.1:5000`, with
+//! 1_4_7_task_manager in another terminal
 //! Notes: `notes/en/03-processes.md#manager` · `notes/zh-CN/03-processes.md#manager`
 //!
 //! ```output status=1 args="--connect 127.0.0.1:1"

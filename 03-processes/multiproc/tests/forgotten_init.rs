@@ -1,4 +1,5 @@
-//! A program whose `main` does not call `multiproc::init()`: it gets a clear error, and no process is started.
+//! A program whose `main` does not call `multiproc::init()`: it gets a clear error, and no process
+//! is started.
 
 use multiproc::{Pool, SpawnError};
 

@@ -1,5 +1,5 @@
-//! Under the standard harness, whose `main` is not the test's: `init_tests!` makes a child begin before
-//! it.
+//! Under the standard harness, whose `main` is not the test's: `init_tests!` makes a child begin
+//! before it.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -35,7 +35,8 @@ fn grandchildren_and_pools() {
     assert_eq!(spawn(pool_in_child, 4).unwrap().join().unwrap(), [1, 2, 3, 4]);
 }
 
-/// The program writes to a broken pipe before `main`: that is an error, as it is in `main`, and not a deadly signal.
+/// The program writes to a broken pipe before `main`: that is an error, as it is in `main`, and not
+/// a deadly signal.
 #[test]
 fn a_broken_pipe_is_an_error_before_main() {
     let child = spawn(

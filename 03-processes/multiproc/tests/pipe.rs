@@ -171,7 +171,8 @@ fn a_receiver_closed_with_unread_messages() {
     b.send(&7).unwrap();
     a.send(&1).unwrap();
     drop(b);
-    // What the other end sent before it was closed is not lost, though it had not read everything itself.
+    // What the other end sent before it was closed is not lost, though it had not read everything
+    // itself.
     let first = a.recv();
     assert!(matches!(first, Ok(7)), "{first:?}");
     assert!(matches!(a.recv(), Err(RecvError::Closed)));
@@ -301,7 +302,8 @@ fn what_cannot_be_encoded_or_decoded() {
     sender.send(&Ok(1)).unwrap();
     assert_eq!(receiver.recv().unwrap().unwrap(), 1);
 
-    // The ends of one pipe with two ideas of its type: what one sends the other cannot decode, and goes on.
+    // The ends of one pipe with two ideas of its type: what one sends the other cannot decode, and
+    // goes on.
     let (sender, receiver) = pipe::simplex::<Receiver<u8>>().unwrap();
     let (numbers, letters) = pipe::simplex::<u8>().unwrap();
     sender.send(&letters).unwrap();

@@ -1,4 +1,5 @@
-//! Ten things that hang Python's `multiprocessing`, or lose items or leave orphans in it. Each has a hard deadline here.
+//! Ten things that hang Python's `multiprocessing`, or lose items or leave orphans in it. Each has
+//! a hard deadline here.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -54,7 +55,8 @@ fn a_worker_killed_in_a_task() {
     assert!(wait_until(SOON, || pool.worker_ids().len() == 2));
 }
 
-/// Python: one of them dies with the lock of the queue of tasks; the new workers wait for it for ever.
+/// Python: one of them dies with the lock of the queue of tasks; the new workers wait for it for
+/// ever.
 fn both_idle_workers_killed() {
     let pool = pool(2);
     assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
@@ -84,7 +86,8 @@ fn a_blocked_getter_terminated() {
     assert_eq!(getter.join_timeout(SOON), Ok(8));
 }
 
-/// Python: what it had put is in a thread of its own and goes with it; killed in the middle of a write, it leaves the lock taken.
+/// Python: what it had put is in a thread of its own and goes with it; killed in the middle of a
+/// write, it leaves the lock taken.
 fn a_putter_killed() {
     let queue = Queue::<(u32, String)>::bounded(1000).unwrap();
     for round in 0..20_u32 {
@@ -172,7 +175,8 @@ fn started_while_another_thread_holds_a_lock() {
     });
 }
 
-/// Python's `concurrent.futures`: one death breaks the pool, and every task not finished fails with it.
+/// Python's `concurrent.futures`: one death breaks the pool, and every task not finished fails with
+/// it.
 fn one_death_and_the_innocent_tasks() {
     let pool = pool(2);
     let work = |n: u32| {
@@ -222,7 +226,8 @@ fn a_value_that_cannot_be_encoded() {
     assert!(active_children().len() == 1);
 }
 
-/// Python: `put` then `get_nowait` says `Empty`, for the item is still with the thread that writes it; `empty` says so too (`qsize` does not).
+/// Python: `put` then `get_nowait` says `Empty`, for the item is still with the thread that writes
+/// it; `empty` says so too (`qsize` does not).
 fn put_then_get_at_once() {
     let queue = Queue::<u32>::bounded(10).unwrap();
     let start = Instant::now();

@@ -1,4 +1,5 @@
-//! What one of each kind holds while it waits: on the heap, and where it has a stack, what the kernel keeps for that.
+//! What one of each kind holds while it waits: on the heap, and where it has a stack, what the
+//! kernel keeps for that.
 
 use crate::executor::Executor;
 use corosensei::{Coroutine, Yielder};
@@ -54,7 +55,8 @@ pub fn table() -> Table<4> {
         let (executor, at) = (Executor::default(), Instant::now() + Duration::from_secs(3600));
         for _ in 0..MANY {
             let here = executor.clone();
-            executor.spawn(async move { here.sleep_until(at).await }); // its state has the same size from the beginning
+            // its state has the same size from the beginning
+            executor.spawn(async move { here.sleep_until(at).await });
         }
         Box::new(|| drop(executor))
     });
@@ -92,7 +94,8 @@ pub fn table() -> Table<4> {
         ("coroutine with a stack", coroutine, true),
         ("thread", thread, true),
     ] {
-        // Without a stack there is nothing besides: what the process got meanwhile is the allocator's, in whole pages.
+        // Without a stack there is nothing besides: what the process got meanwhile is the
+        // allocator's, in whole pages.
         let besides = if has_stack { besides } else { 0 };
         table.row([
             name.into(),

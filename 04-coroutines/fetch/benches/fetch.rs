@@ -1,11 +1,17 @@
-//! A thousand pages that take 20 ms each, some at once: how near to the ideal threads and tasks come, and what they cost.
+//! A thousand pages that take 20 ms each, some at once: how near to the ideal threads and tasks
+//! come, and what they cost.
 //!
-//! The ideal is the delay alone: with 32 at once, 32 rounds of 20 ms. Threads ask by `ureq`, one thread with a connection of its own for each of those at once; tasks
-//! by the [`Client`] of the cases, all on one thread. Both have their time-outs, redirects and size limits. The pages come from a server in a process of its own, so
-//! the CPU time is the client's; and where there are several cores the first is the server's and the others are the client's, as if it were another machine. (Left to
-//! itself, the kernel runs a client's one thread on the very core of the server that wakes it, while another core idles: then a page waits for other pages' answers.) The
-//! ways take turns, and begin anew in each round: first each thread or task fetches one page, which makes its connection, and what that takes beyond the delay stands in a
-//! column of its own (*to begin*: all threads and all connections); when all have one, the thousand pages are timed. Left out: TLS, look-up of names, large pages.
+//! The ideal is the delay alone: with 32 at once, 32 rounds of 20 ms. Threads ask by `ureq`, one
+//! thread with a connection of its own for each of those at once; tasks by the [`Client`] of the
+//! cases, all on one thread. Both have their time-outs, redirects and size limits. The pages come
+//! from a server in a process of its own, so the CPU time is the client's; and where there are
+//! several cores the first is the server's and the others are the client's, as if it were another
+//! machine. (Left to itself, the kernel runs a client's one thread on the very core of the server
+//! that wakes it, while another core idles: then a page waits for other pages' answers.) The ways
+//! take turns, and begin anew in each round: first each thread or task fetches one page, which
+//! makes its connection, and what that takes beyond the delay stands in a column of its own (*to
+//! begin*: all threads and all connections); when all have one, the thousand pages are timed. Left
+//! out: TLS, look-up of names, large pages.
 //!
 //! `cargo bench --package fetch --bench fetch`; with `--test` one short round.
 
@@ -110,11 +116,13 @@ struct Round {
     bytes: usize,
 }
 
-/// One thread for each page that is on its way at once; each takes the next page when it is done with one.
+/// One thread for each page that is on its way at once; each takes the next page when it is done
+/// with one.
 fn threads(url: &str, pages: usize, at_once: usize) -> Round {
     let (next, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (main, step, arrived) = (thread::current(), AtomicUsize::new(0), AtomicUsize::new(0));
-    // Each is woken by itself and wakes nobody: at a `Barrier` all would wake together, and wait for its lock.
+    // Each is woken by itself and wakes nobody: at a `Barrier` all would wake together, and wait
+    // for its lock.
     let wait_for = |number| {
         while step.load(SeqCst) < number {
             thread::park();
@@ -169,8 +177,8 @@ fn failed<T>(error: ureq::Error) -> T {
     process::exit(1)
 }
 
-/// One thread's: it has one connection, so nothing is shared, and nobody waits for a lock. A time-out a step, since one for all would
-/// start a thread for each page, to look its name up.
+/// One thread's: it has one connection, so nothing is shared, and nobody waits for a lock. A
+/// time-out a step, since one for all would start a thread for each page, to look its name up.
 fn agent() -> ureq::Agent {
     let timeout = Some(Options::default().timeout);
     ureq::Agent::config_builder()

@@ -6,8 +6,8 @@
 //! is a value beside its URL, and the others go on. The exit status is 1 if a page that you named
 //! failed, and 130 after Ctrl-C.
 //!
-//! Run: `cargo run --example 015_fetch_pages` (a picture: `TIMELINE=1` before it), or with real ones:
-//! `cargo run --example 015_fetch_pages -- https://www.rust-lang.org https://www.python.org`
+//! Run: `cargo run --example 015_fetch_pages` (a picture: `TIMELINE=1` before it), or with real
+//! ones: `cargo run --example 015_fetch_pages -- https://www.rust-lang.org https://www.python.org`
 //! Notes: `notes/en/04-coroutines.md#fetch` · `notes/zh-CN/04-coroutines.md#fetch`
 //!
 //! ```output unordered

@@ -1,5 +1,6 @@
-//! The other end of IO-bound work, in a process of its own so that its descriptors and its threads are not ours: it speaks as
-//! `util::work::SlowServer` does, and holds ten thousand connections on one thread.
+//! The other end of IO-bound work, in a process of its own so that its descriptors and its threads
+//! are not ours: it speaks as `util::work::SlowServer` does, and holds ten thousand connections on
+//! one thread.
 
 use multiproc::{Child, Queue};
 use std::{net::SocketAddr, time::Duration};

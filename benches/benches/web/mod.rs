@@ -1,5 +1,6 @@
-//! The two ends of the web server's benchmarks: the server in a process of its own, so that its descriptors and its threads are not ours; and a client
-//! that needs little, one thread for all of its connections.
+//! The two ends of the web server's benchmarks: the server in a process of its own, so that its
+//! descriptors and its threads are not ours; and a client that needs little, one thread for all of
+//! its connections.
 
 use benches::curves::after;
 use multiproc::{Child, Queue};
@@ -75,8 +76,9 @@ impl Drop for Server {
 
 type Beginning = Result<SocketAddr, String>;
 
-/// The cores of the client, and those of the server: of several the last one and the others, as if it were another machine. Left to itself, the kernel at times
-/// puts the client on the core of a server's thread that wakes it, while another core idles.
+/// The cores of the client, and those of the server: of several the last one and the others, as if
+/// it were another machine. Left to itself, the kernel at times puts the client on the core of a
+/// server's thread that wakes it, while another core idles.
 fn apart() -> &'static [Vec<usize>; 2] {
     static APART: OnceLock<[Vec<usize>; 2]> = OnceLock::new();
     APART.get_or_init(|| {
@@ -134,7 +136,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// With so many connections at once. If it does not keep them, each serves one request, and another one takes its place.
+    /// With so many connections at once. If it does not keep them, each serves one request, and
+    /// another one takes its place.
     pub fn connect(address: SocketAddr, count: usize, keeps: bool) -> io::Result<Client> {
         let mut client = Client {
             address,
@@ -159,7 +162,8 @@ impl Client {
         Ok(Connection { socket, waits: false, answer: Vec::with_capacity(2 * BODY.len()) })
     }
 
-    /// Asks once on each connection, until the server keeps all of them: by processes, it ends some while others of its processes still start.
+    /// Asks once on each connection, until the server keeps all of them: by processes, it ends some
+    /// while others of its processes still start.
     pub fn settle(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + BEGINNING;
         loop {
@@ -196,8 +200,8 @@ impl Client {
         if waited { self.send(n) } else { Ok(()) }
     }
 
-    /// Asks so many times in all, on each connection for the next one as soon as the last one was answered. A wrong answer is
-    /// an error of the kind `InvalidData`.
+    /// Asks so many times in all, on each connection for the next one as soon as the last one was
+    /// answered. A wrong answer is an error of the kind `InvalidData`.
     pub fn ask(&mut self, requests: u64) -> io::Result<()> {
         let (mut sent, mut answered) = (0, 0);
         for n in 0..self.connections.len().min(requests as usize) {

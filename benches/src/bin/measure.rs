@@ -159,7 +159,8 @@ fn measure(questions: Vec<Question>) -> Result<(), Box<dyn Error>> {
     let mut all: Vec<Rounds> =
         questions.iter().map(|question| Rounds::new(question.rounds)).collect();
     let most = questions.iter().map(|question| question.rounds).max().unwrap_or(0) + AGAIN;
-    // Round by round, not question by question: what disturbs for a minute disturbs one round of each.
+    // Round by round, not question by question: what disturbs for a minute disturbs one round of
+    // each.
     for _ in 0..most {
         for (question, rounds) in questions.iter().zip(&mut all) {
             let enough = rounds.quiet() >= question.rounds;
@@ -208,7 +209,8 @@ fn measure(questions: Vec<Question>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Runs the benchmark once, with a target folder of its own to leave its results in, and takes them from there.
+/// Runs the benchmark once, with a target folder of its own to leave its results in, and takes them
+/// from there.
 fn one_round(question: &Question) -> Result<Round, Box<dyn Error>> {
     let folder = target().join("report").join("round");
     let clear = || match fs::remove_dir_all(&folder) {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{Write, stderr},
     sync::mpsc::{self, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
     time::Duration,
@@ -24,7 +25,8 @@ impl Deadline {
         let test = test.into();
         let watch = thread::spawn(move || {
             if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("test {test} is still running after {limit:?}");
+                // It may be that nobody reads it.
+                let _ = writeln!(stderr(), "test {test} is still running after {limit:?}");
                 print_threads();
                 std::process::abort();
             }
@@ -63,7 +65,8 @@ fn print_threads() {
             let read = |file| fs::read_to_string(thread.path().join(file)).unwrap_or_default();
             let state = read("stat").rsplit(')').next().and_then(|rest| rest.chars().nth(1));
             let name = read("comm");
-            eprintln!("  {pid} {}: {:?}, {}", name.trim(), state.unwrap_or('?'), read("wchan"));
+            let (name, state) = (name.trim(), state.unwrap_or('?'));
+            let _ = writeln!(stderr(), "  {pid} {name}: {state:?}, {}", read("wchan"));
         }
     }
 }

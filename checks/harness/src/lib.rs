@@ -21,6 +21,7 @@ mod wait;
 use std::{
     any::Any,
     error::Error,
+    io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     process::{Command, ExitCode, Stdio},
     sync::Mutex,
@@ -156,7 +157,7 @@ fn with_arguments(
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(error) => {
-            eprintln!("error: {error}");
+            let _ = writeln!(io::stderr(), "error: {error}"); // the status says it as well
             return ExitCode::from(FAILED);
         }
     };

@@ -24,8 +24,9 @@ pub struct CpuBound {
 /// use multitask::advice::{CpuBound, cpu_bound};
 ///
 /// let figures = CpuBound { threads: 3.8, rayon: 3.9, processes: 3.0, tasks: 1.0 };
-/// assert_eq!(cpu_bound(4, figures), "use threads: 3.8 times as fast on 4 cores; processes gain less (3.0); \
-///     async tasks on one thread gain nothing (1.0)");
+/// let advice = "use threads: 3.8 times as fast on 4 cores; processes gain less (3.0); \
+///     async tasks on one thread gain nothing (1.0)";
+/// assert_eq!(cpu_bound(4, figures), advice);
 /// ```
 pub fn cpu_bound(cores: usize, figures: CpuBound) -> String {
     let CpuBound { threads, rayon, processes, tasks } = figures;
@@ -84,8 +85,9 @@ pub struct IoBound {
 ///
 /// let threads = IoBound { name: "threads", rate: 900.0, cpu: 0.02, memory: 1_000_000 };
 /// let tasks = IoBound { name: "async tasks", rate: 950.0, cpu: 0.01, memory: 100_000 };
-/// assert_eq!(io_bound(10.0, &[threads, tasks]), "use async tasks: 95 times as many requests a second as one \
-///     after the other; threads: as fast, 10.0 times the memory, 2.0 times the CPU time");
+/// let advice = "use async tasks: 95 times as many requests a second as one \
+///     after the other; threads: as fast, 10.0 times the memory, 2.0 times the CPU time";
+/// assert_eq!(io_bound(10.0, &[threads, tasks]), advice);
 /// ```
 ///
 /// # Panics

@@ -1,9 +1,10 @@
 //! When a thread really ran: its time slices.
 //!
-//! A thread cannot feel that the kernel takes its core away, but the kernel counts it. So a busy thread looks
-//! at that count after each small piece of work. As long as it does not change, the thread has been running on one
-//! core from the first look to the last: that is a [`Slice`], and it is exact. Two slices on one core never
-//! overlap, not by a nanosecond; two that overlap ran on two cores.
+//! A thread cannot feel that the kernel takes its core away, but the kernel counts it. So a busy
+//! thread looks at that count after each small piece of work. As long as it does not change, the
+//! thread has been running on one core from the first look to the last: that is a [`Slice`], and it
+//! is exact. Two slices on one core never overlap, not by a nanosecond; two that overlap ran on two
+//! cores.
 
 use std::time::Instant;
 use util::measure::thread_switches;
@@ -42,7 +43,8 @@ impl Recorder {
     /// The first slice of this thread begins. `None`, if this system does not count how often it
     /// switches away from a thread.
     pub fn start() -> Option<Recorder> {
-        let switches = thread_switches()?; // before the clock: a switch between the two ends the slice at the first look
+        // Before the clock: a switch between the two ends the slice at the first look.
+        let switches = thread_switches()?;
         let now = Instant::now();
         Some(Recorder { done: Vec::new(), open: Slice { from: now, to: now }, switches })
     }
@@ -50,7 +52,8 @@ impl Recorder {
     /// A piece of work is done: was this thread running all the while?
     pub fn look(&mut self) {
         let now = Instant::now();
-        let switches = thread_switches().unwrap_or(self.switches); // after the clock: a switch between the two counts as before it
+        // After the clock: a switch between the two counts as before it.
+        let switches = thread_switches().unwrap_or(self.switches);
         if switches == self.switches {
             self.open.to = now;
         } else {

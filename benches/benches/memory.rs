@@ -12,7 +12,8 @@
 //! Not criterion's: it measures times. A word behind it chooses, `--quick` measures fewer rounds,
 //! `--test` one.
 
-use benches::results::{Record, Sample, Unit};
+use benches::results::Record;
+use benches::sample::{Sample, Unit};
 use multiproc::Queue;
 use multitask::{
     cores,

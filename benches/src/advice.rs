@@ -86,7 +86,7 @@ pub fn count(verdicts: impl Iterator<Item = Verdict>) -> [usize; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::Sample;
+    use crate::sample::Sample;
 
     fn cpu_bound(serial: f64, threads: f64, one_thread: f64) -> Vec<Advice> {
         let mut results = Results::default();

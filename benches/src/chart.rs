@@ -100,7 +100,7 @@ pub fn curves(title: &str, curves: &Curves, language: Language) -> String {
     const TOP: f64 = 24.0;
     const HEIGHT: f64 = 210.0;
     let rate = |units: u64, times: &[f64]| {
-        units as f64 / crate::results::Sample::seconds(times.iter().copied()).median()
+        units as f64 / crate::sample::Sample::seconds(times.iter().copied()).median()
     };
     let points = curves.values().flatten();
     let rates = points.clone().filter_map(|point| match &point.outcome {
@@ -168,7 +168,7 @@ pub fn curves(title: &str, curves: &Curves, language: Language) -> String {
             }
         }
         let y = TOP + HEIGHT + 40.0 + 18.0 * i as f64;
-        let name = Row { way, sample: &crate::results::Sample::seconds([]) }.label(language);
+        let name = Row { way, sample: &crate::sample::Sample::seconds([]) }.label(language);
         _ = write!(
             svg,
             r#"<g class="line{0}"><path d="{path}"/>{marks}<path d="M{LEFT} {y}h26"/>{1}</g><text x="{2}" y="{3}">{4}</text>"#,
@@ -212,7 +212,7 @@ fn open(title: &str, height: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{curves::Point, results::Sample};
+    use crate::{curves::Point, sample::Sample};
 
     #[test]
     fn a_logarithmic_place() {

@@ -21,8 +21,9 @@
 use crate::{
     language::{Language, Text, digits, text, time},
     python,
-    results::{Results, Sample, Unit},
+    results::Results,
     rounds::Rounds,
+    sample::{Sample, Unit},
 };
 
 /// Whether a claim holds.

@@ -1,8 +1,8 @@
 //! The same work for 1, 10, 100, … units, to where it breaks.
 
 use crate::{
+    files::{read_json, target, write_json},
     language::{Text, text},
-    results::{read_json, target, write_json},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt::Display, fs, io, path::Path};

@@ -4,11 +4,12 @@
 
 use crate::{
     claims::{Verdict, amount, ratio_of},
+    files::{read_json, root, write_json, write_whole},
     language::{Language, digits},
     machine::Machine,
     page::{Report, markdown_table},
     questions::{QUESTIONS, Row},
-    results::{Sample, read_json, root, write_json, write_whole},
+    sample::Sample,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::PathBuf};

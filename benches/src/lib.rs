@@ -1,7 +1,8 @@
 //! What the benchmarks of this package found, and what follows from it.
 //!
-//! - [`results`]: samples, as criterion and the other measuring programs of this package left them
-//!   in the target folder.
+//! - [`sample`]: the same thing measured several times; [`files`]: where samples are kept.
+//! - [`results`]: all samples, as criterion and the other measuring programs of this package left
+//!   them in the target folder.
 //! - [`rounds`]: how they are measured for the report: again and again, with an eye on what else
 //!   the machine does.
 //! - [`questions`]: what is asked, in which ways it was answered.
@@ -17,6 +18,7 @@ pub mod chart;
 pub mod claims;
 pub mod curves;
 pub mod figures;
+pub mod files;
 pub mod language;
 pub mod machine;
 pub mod page;
@@ -24,3 +26,4 @@ pub mod python;
 pub mod questions;
 pub mod results;
 pub mod rounds;
+pub mod sample;

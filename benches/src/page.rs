@@ -8,8 +8,9 @@ use crate::{
     language::{Language, digits, time},
     machine::Machine,
     questions::{self, QUESTIONS, Question},
-    results::{Results, Sample},
+    results::Results,
     rounds::{QUIET, Rounds},
+    sample::Sample,
 };
 use std::{collections::BTreeMap, fmt::Write, time::SystemTime};
 
@@ -293,7 +294,7 @@ impl Report {
         let table = rows.iter().map(|row| {
             let (low, high) = row.sample.quartiles();
             let rate = match row.sample.unit {
-                crate::results::Unit::Seconds => digits(1.0 / row.sample.median()),
+                crate::sample::Unit::Seconds => digits(1.0 / row.sample.median()),
                 _ => "–".into(),
             };
             vec![

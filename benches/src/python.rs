@@ -5,7 +5,9 @@
 //! "values": [0.1], "result": 25}}, "missing": {"greenlet": "greenlet is not installed"}}`. Values
 //! are of one element, as [`Sample`]'s are; the result is that of the work.
 
-use crate::results::{Record, Sample, Unit, root};
+use crate::files::root;
+use crate::results::Record;
+use crate::sample::{Sample, Unit};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,

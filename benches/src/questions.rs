@@ -2,7 +2,8 @@
 
 use crate::{
     language::{Language, Text, text},
-    results::{Results, Sample},
+    results::Results,
+    sample::Sample,
 };
 
 /// One group of benchmarks.

@@ -1,88 +1,17 @@
-//! Samples, and where the programs that measure leave them.
+//! What the programs that measure have left.
 //!
 //! Criterion writes `criterion/GROUP/FUNCTION/new/{benchmark,sample}.json` into the target folder.
 //! What is not a time, or not measured by criterion (memory, Python, curves), is written as one
 //! file a question into `report/` beside it. What was measured in rounds is in `report/rounds/`,
 //! and counts before what one run of a benchmark left.
 
-use crate::rounds::{self, Round, Rounds};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    collections::BTreeMap,
-    env, fs, io,
-    path::{Path, PathBuf},
-    time::SystemTime,
+use crate::{
+    files::{entries, read_json, target, write_json},
+    rounds::{self, Round, Rounds},
+    sample::Sample,
 };
-
-/// What a value of a sample is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// Of time, for one element (one task, one message, one update).
-    Seconds,
-    /// Of memory, for one.
-    Bytes,
-    /// How often something was seen.
-    Times,
-}
-
-/// The same thing measured several times.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// What the values are.
-    pub unit: Unit,
-    /// At least one, all finite.
-    pub values: Vec<f64>,
-}
-
-impl Sample {
-    /// Seconds for one.
-    pub fn seconds(values: impl IntoIterator<Item = f64>) -> Sample {
-        Sample { unit: Unit::Seconds, values: values.into_iter().collect() }
-    }
-
-    /// The value that a share `q` (0 to 1) of the values lies below, interpolated.
-    ///
-    /// # Panics
-    ///
-    /// If there are no values.
-    ///
-    /// ```
-    /// use benches::results::Sample;
-    ///
-    /// let sample = Sample::seconds([4.0, 1.0, 3.0, 2.0]);
-    /// assert_eq!(sample.quantile(0.5), 2.5);
-    /// assert_eq!(sample.quantile(1.0), 4.0);
-    /// ```
-    pub fn quantile(&self, q: f64) -> f64 {
-        let mut sorted = self.values.clone();
-        sorted.sort_by(f64::total_cmp);
-        let place = q * (sorted.len() - 1) as f64;
-        let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-        below + (above - below) * place.fract()
-    }
-
-    /// The value in the middle.
-    pub fn median(&self) -> f64 {
-        self.quantile(0.5)
-    }
-
-    /// The least value.
-    pub fn best(&self) -> f64 {
-        self.quantile(0.0)
-    }
-
-    /// The values that a quarter and three quarters lie below.
-    pub fn quartiles(&self) -> (f64, f64) {
-        (self.quantile(0.25), self.quantile(0.75))
-    }
-
-    /// How far the quartiles are apart, as a share of the median: 0.02 is quiet, 0.5 is noise.
-    pub fn spread(&self) -> f64 {
-        let (low, high) = self.quartiles();
-        if high > low { (high - low) / self.median().abs() } else { 0.0 }
-    }
-}
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fs, io, path::Path, time::SystemTime};
 
 /// All that was measured, by `QUESTION/WAY`: `lock/fine_mutex`, `message/number/queue`,
 /// `python/lock/fine`.
@@ -287,77 +216,11 @@ impl Record {
     }
 }
 
-/// Writes `value` to `path`, whole or not at all, with its folder.
-///
-/// # Errors
-///
-/// If it cannot be written.
-pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    write_whole(path, &(text + "\n"))
-}
-
-/// Writes `text` to `path`, whole or not at all, with its folder.
-///
-/// # Errors
-///
-/// If it cannot be written; the path is named.
-pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-    fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(named)?;
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&temporary, text)
-        .and_then(|()| fs::rename(&temporary, path))
-        .inspect_err(|_| _ = fs::remove_file(&temporary))
-        .map_err(named)
-}
-
-/// Reads a file of JSON.
-///
-/// # Errors
-///
-/// If it cannot be read or is not of that form; the path is named.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-    let text = fs::read_to_string(path).map_err(named)?;
-    serde_json::from_str(&text).map_err(|e| named(e.into()))
-}
-
-pub(crate) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(e) => Err(io::Error::new(e.kind(), format!("{}: {e}", folder.display()))),
-    }
-}
-
-/// The target folder that this program was built into, which is the one criterion writes to.
-pub fn target() -> PathBuf {
-    if let Some(folder) = env::var_os("CARGO_TARGET_DIR") {
-        return folder.into();
-    }
-    let program = env::current_exe().unwrap_or_default();
-    let built_into = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    built_into.map_or_else(|| root().join("target"), Path::to_owned)
-}
-
-/// The folder of the workspace.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package stands in the workspace")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quartiles_and_spread() {
-        let sample = Sample::seconds([5.0, 1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(sample.median(), 3.0);
-        assert_eq!(sample.quartiles(), (2.0, 4.0));
-        assert!((sample.spread() - 2.0 / 3.0).abs() < 1e-12);
-        assert_eq!(Sample::seconds([7.0]).spread(), 0.0);
-    }
+    use crate::sample::Unit;
+    use std::env;
 
     /// The files as criterion 0.8 writes them.
     #[test]

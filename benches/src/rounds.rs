@@ -5,7 +5,10 @@
 //! One file a question stands in `report/rounds/` of the target folder, written by the bin
 //! `measure`.
 
-use crate::results::{Sample, read_json, write_json};
+use crate::{
+    files::{entries, read_json, write_json},
+    sample::Sample,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -118,7 +121,7 @@ impl Round {
 pub fn read(target: &Path) -> io::Result<BTreeMap<String, Rounds>> {
     let folder = target.join("report").join(FOLDER);
     let mut all = BTreeMap::new();
-    for path in crate::results::entries(&folder)? {
+    for path in entries(&folder)? {
         if path.extension().is_some_and(|e| e == "json")
             && let Some(question) = path.file_stem().and_then(|name| name.to_str())
         {

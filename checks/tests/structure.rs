@@ -81,8 +81,8 @@ fn no_files_import_each_other() {
     }
 }
 
-/// Whether a line may be longer: a case's title, which is one line of the index; a row of a table; a
-/// case's pages of the notes; a line of a program's output.
+/// Whether a line may be longer: a case's title, which is one line of the index; a row of a table;
+/// a case's pages of the notes; a line of a program's output.
 fn may_be_long(line: &str, number: usize, in_output: bool) -> bool {
     let text = line.trim_start_matches(['/', '!', ' ']);
     number == 1 && text.contains(" · ")

@@ -13,8 +13,8 @@ use crate::{sys, timeline};
 const PARENT: &str = "STARTED_AGAIN_BY";
 
 /// This program once more, with these `arguments`: a child that draws into the same [`timeline`]
-/// and does not outlive this process (on Linux, the thread that starts it). It must have [`case!`](crate::case!) or
-/// [`output::start`](crate::output::start) first in `main`.
+/// and does not outlive this process (on Linux, the thread that starts it). It must have
+/// [`case!`](crate::case!) or [`output::start`](crate::output::start) first in `main`.
 ///
 /// ```no_run
 /// let output = util::again(["--child"]).output()?;

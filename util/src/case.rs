@@ -1,7 +1,7 @@
 //! The first line of a case's `main`.
 
-/// Prints one line that says that a case, or a part of it, cannot be shown on this system, and `why`,
-/// and where to see it whole. What else the case prints is as on Linux.
+/// Prints one line that says that a case, or a part of it, cannot be shown on this system, and
+/// `why`, and where to see it whole. What else the case prints is as on Linux.
 ///
 /// ```
 /// util::needs_linux("only its kernel reports it");

@@ -2,23 +2,10 @@
 
 use std::{error, fmt, io};
 
-use crate::{output, sys};
+use crate::sys;
 
 /// `Ok`, or an [`Error`] that says what failed.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// Ends the program with status 1 after a line on standard error, from any thread and also from a
-/// child process that this program started as a copy of itself: for a failure that leaves nothing
-/// to do, where no error can be returned.
-///
-/// ```no_run
-/// let cannot = |error| util::fail(format_args!("cannot read a: {error}"));
-/// let file = std::fs::read("a").unwrap_or_else(cannot);
-/// ```
-pub fn fail(message: impl fmt::Display) -> ! {
-    crate::eprintln!("error: {message}");
-    output::end(sys::REPORTED, "")
-}
 
 /// Any error, for `main` to return: unlike a `Box<dyn Error>` it is printed in words, with its
 /// causes, and not as Rust's `Debug` shows it. `?` converts every error and every text into it.

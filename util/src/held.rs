@@ -9,8 +9,10 @@
 //! | sockets | those that are open, by what `/proc/net/protocols` says that one of their kind takes |
 //!
 //! Not counted, because the kernel does not show it for one process: its records of processes,
-//! threads, files and mappings, and what waits in a socket to be read. macOS and Windows report only
-//! the first part.
+//! threads, files and mappings, and what waits in a socket to be read. macOS and Windows report
+//! only the first part.
+
+pub use crate::counted::Kernel;
 
 use std::{io, ops::Sub};
 
@@ -23,17 +25,6 @@ pub struct Held {
     pub user: u64,
     /// What the kernel holds for them; `None`, if the system does not report it.
     pub kernel: Option<Kernel>,
-}
-
-/// What the kernel holds for some processes, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kernel {
-    /// Its page tables for them.
-    pub page_tables: u64,
-    /// Its stacks, one per thread.
-    pub stacks: u64,
-    /// Its records of their sockets; one that several of them have open counts once.
-    pub sockets: u64,
 }
 
 impl Held {
@@ -50,7 +41,8 @@ impl Held {
     /// let before = Held::by(&[std::process::id()])?;
     /// let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     /// let more = Held::by(&[std::process::id()])? - before;
-    /// assert!(more.kernel.is_none_or(|kernel| kernel.sockets > 0 && kernel.all() >= kernel.sockets));
+    /// let is_more = |sockets, all| sockets > 0 && all >= sockets;
+    /// assert!(more.kernel.is_none_or(|kernel| is_more(kernel.sockets, kernel.all())));
     /// # drop(socket);
     /// # std::io::Result::Ok(())
     /// ```
@@ -62,13 +54,6 @@ impl Held {
     /// All of it that the system reports.
     pub fn all(&self) -> u64 {
         self.user + self.kernel.map_or(0, |kernel| kernel.all())
-    }
-}
-
-impl Kernel {
-    /// All of it.
-    pub fn all(&self) -> u64 {
-        self.page_tables + self.stacks + self.sockets
     }
 }
 

@@ -29,10 +29,12 @@ mod again;
 pub mod args;
 mod case;
 pub mod compiler;
+mod counted;
 mod error;
 pub mod heap;
 pub mod held;
 pub mod measure;
+mod message;
 pub mod output;
 pub mod scratch;
 mod sys;
@@ -44,7 +46,8 @@ pub mod work;
 
 pub use again::{again, printed_by};
 pub use case::needs_linux;
-pub use error::{Error, Result, fail};
+pub use error::{Error, Result};
+pub use output::fail;
 
 /// The name of this program's file, as it was started.
 pub(crate) fn program() -> String {

@@ -1,5 +1,7 @@
 //! What a piece of work cost: time, context switches, memory; and a plain table to show it in.
 
+pub use crate::counted::Switches;
+
 use crate::sys::{self, Who};
 use std::{
     fmt, io,
@@ -16,15 +18,6 @@ pub struct Cost {
     pub cpu: Duration,
     /// Context switches; `None`, if the system does not report them, as macOS and Windows do not.
     pub switches: Option<Switches>,
-}
-
-/// How often the kernel switched from one thread to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switches {
-    /// Because the thread had nothing to do: it waited or slept.
-    pub voluntary: u64,
-    /// Because the kernel gave the processor to somebody else.
-    pub involuntary: u64,
 }
 
 /// Runs `work` and says what it cost, along with what it returned.
@@ -57,8 +50,8 @@ pub fn cost<T>(work: impl FnOnce() -> T) -> (T, Cost) {
 
 /// Compares several ways to do the same: what each costs, as its median round by the wall clock.
 ///
-/// All are run once to warm up, then in turns (a machine's speed drifts from minute to minute): at least three rounds,
-/// and on until `time` is over.
+/// All are run once to warm up, then in turns (a machine's speed drifts from minute to minute): at
+/// least three rounds, and on until `time` is over.
 ///
 /// # Panics
 ///

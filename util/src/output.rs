@@ -20,6 +20,7 @@
 //! panic if it cannot be written.
 
 use std::{
+    fmt,
     io::{self, Write},
     panic,
     sync::Once,
@@ -30,23 +31,6 @@ use crate::{
     again, scratch,
     sys::{self, FAILED},
 };
-
-/// Prints a line on standard error like `std`'s macro of that name, which panics if it cannot; this
-/// one then prints nothing.
-///
-/// ```
-/// use util::eprintln;
-/// eprintln!("error: {}", "no such file");
-/// ```
-#[macro_export]
-macro_rules! eprintln {
-    ($($message:tt)*) => {{
-        let _ = ::std::io::Write::write_fmt(
-            &mut ::std::io::stderr(),
-            ::std::format_args!("{}\n", ::std::format_args!($($message)*)),
-        );
-    }};
-}
 
 /// From now on, a failed `print!` or `println!` in any thread ends this program as the
 /// [module](self) says. Keep the value until the end of `main`: when it is dropped, what is left in
@@ -70,7 +54,7 @@ pub fn start() -> Output {
             // would notice if the first changed.
             let text = panic.payload_as_str().unwrap_or_default();
             if let Some(error) = text.strip_prefix("failed printing to stdout: ") {
-                fail(error, code(error, "(os error ", ')'));
+                cannot_print(error, code(error, "(os error ", ')'));
             }
             let of_tokio = text.strip_prefix("OS can't spawn worker thread: ");
             let code = match of_tokio {
@@ -81,7 +65,7 @@ pub fn start() -> Output {
                 let is_thread = of_tokio.is_some() || text.starts_with("failed to spawn thread: ");
                 let what =
                     if is_thread { "cannot start a thread" } else { "a resource is exhausted" };
-                crate::fail(format_args!("{what}: {}", io::Error::from_raw_os_error(code)));
+                fail(format_args!("{what}: {}", io::Error::from_raw_os_error(code)));
             }
             next(panic);
         }));
@@ -99,7 +83,7 @@ fn code(error: &str, before: &str, behind: char) -> Option<i32> {
 /// [module](self) says.
 pub fn flush() {
     if let Err(error) = io::stdout().flush() {
-        fail(&error.to_string(), error.raw_os_error());
+        cannot_print(&error.to_string(), error.raw_os_error());
     }
 }
 
@@ -114,9 +98,22 @@ impl Drop for Output {
     }
 }
 
+/// Ends the program with status 1 after a line on standard error, from any thread and also from a
+/// child process that this program started as a copy of itself: for a failure that leaves nothing
+/// to do, where no error can be returned.
+///
+/// ```no_run
+/// let cannot = |error| util::fail(format_args!("cannot read a: {error}"));
+/// let file = std::fs::read("a").unwrap_or_else(cannot);
+/// ```
+pub fn fail(message: impl fmt::Display) -> ! {
+    crate::eprintln!("error: {message}");
+    end(sys::REPORTED, "")
+}
+
 /// Ends the program at once. Not by `exit`: that would flush standard output, whose buffer this
 /// thread may be using.
-fn fail(error: &str, code: Option<i32>) -> ! {
+fn cannot_print(error: &str, code: Option<i32>) -> ! {
     end(code.unwrap_or_default(), &format!("{FAILED}: {error}\n"))
 }
 

@@ -1,6 +1,6 @@
 //! What many that wait hold, in a process that does nothing else.
 
-use crate::{LIMIT, on_one_thread};
+use crate::common::{LIMIT, on_one_thread};
 use multiproc::Queue;
 use std::{
     process,

@@ -25,23 +25,22 @@
 //! processes, pipe  [..]
 //! ```
 
+mod common;
 mod hold;
 
+use common::{LIMIT, on_one_thread};
 use multiproc::pipe;
 use multitask::{cores, switches};
 use std::{
     process, thread,
     time::{Duration, Instant},
 };
-use tokio::{runtime, task::yield_now};
+use tokio::task::yield_now;
 use util::{
     eprintln,
     measure::{self, Table},
     tick,
 };
-
-/// Nothing here waits longer, whatever goes wrong.
-const LIMIT: Duration = Duration::from_secs(50);
 
 /// Its name, how to create and finish so many, how to hold so many at once.
 type Kind = (&'static str, fn(u32), hold::Hold);
@@ -153,10 +152,6 @@ fn create_threads(count: u32) {
 
 fn create_processes(count: u32) {
     (0..count).for_each(|_| multiproc::spawn(|()| (), ()).unwrap().join_timeout(LIMIT).unwrap());
-}
-
-fn on_one_thread<T>(work: impl Future<Output = T>) -> T {
-    runtime::Builder::new_current_thread().build().unwrap().block_on(work)
 }
 
 /// `count` turns of two tasks on one thread.

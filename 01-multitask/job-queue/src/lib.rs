@@ -13,12 +13,14 @@
 //! The queue itself is the library `apalis`. Where it does not keep these promises by itself, a
 //! comment beginning with `apalis:` says what it does and what is done about it here.
 
+mod entry;
 mod job;
 mod redis;
 mod sqlite;
 mod store;
 mod worker;
 
+pub use entry::{Entry, Error, State};
 pub use job::Job;
-pub use store::{Entry, Error, Place, State, Store};
+pub use store::{Place, Store};
 pub use worker::{MOST_RUNS, Settings, work};

@@ -1,6 +1,6 @@
 //! The queue in Redis.
 
-use crate::{Entry, Error, Job, State, store};
+use crate::{Entry, Error, Job, State, entry};
 use ::redis::{Client, RedisError, Script, aio::ConnectionManagerConfig, cmd, pipe};
 use apalis::prelude::{Status, TaskId};
 use apalis_redis::{Config, ConnectionManager, RedisStorage, queries::push_tasks};
@@ -92,7 +92,7 @@ impl Redis {
     }
 
     pub(crate) async fn push(&self, jobs: &[Job]) -> Result<usize, Error> {
-        let tasks = store::tasks(jobs)?;
+        let tasks = entry::tasks(jobs)?;
         let config = self.config();
         let (now, later) = push_tasks(&mut self.connection.clone(), &config, &tasks).await?;
         self.promote().await?;
@@ -105,8 +105,8 @@ impl Redis {
     pub(crate) async fn promote(&self) -> Result<(), Error> {
         let script = Script::new(PROMOTE);
         let mut call = script.key(self.config().scheduled_jobs_set());
-        let now = store::now();
-        call.key(self.config().active_jobs_list()).arg(now).arg(now + store::LATEST).arg(BATCH);
+        let now = entry::now();
+        call.key(self.config().active_jobs_list()).arg(now).arg(now + entry::LATEST).arg(BATCH);
         while call.invoke_async::<usize>(&mut self.connection.clone()).await? == BATCH {}
         Ok(())
     }
@@ -167,9 +167,9 @@ impl Redis {
     }
 
     pub(crate) async fn beat(&self, name: &str) -> Result<(), Error> {
-        let (script, now) = (Script::new(BEAT), store::now());
+        let (script, now) = (Script::new(BEAT), entry::now());
         let mut call = script.key(self.config().workers_set());
-        call.arg(now).arg(now + store::LATEST).arg(name);
+        call.arg(now).arg(now + entry::LATEST).arg(name);
         call.invoke_async::<()>(&mut self.connection.clone()).await?;
         self.promote().await
     }
@@ -201,7 +201,7 @@ impl Redis {
             let script = Script::new(SET_ASIDE);
             let mut call = script.key(self.held_by(name));
             call.key(config.dead_jobs_set()).key(self.meta(&id));
-            call.arg(&id).arg(store::failure(&reason));
+            call.arg(&id).arg(entry::failure(&reason));
             call.invoke_async::<()>(&mut connection).await?;
             aside.push((id, reason));
         }
@@ -275,6 +275,6 @@ fn entry(id: &[u8], job: &[u8], (status, runs, result): Meta, is_held: bool) -> 
         job: Job::decode(job),
         state,
         runs: runs.unwrap_or(0),
-        result: store::result(result.as_deref()),
+        result: entry::result(result.as_deref()),
     }
 }

@@ -1,6 +1,6 @@
 //! The queue in a SQLite file.
 
-use crate::{Entry, Error, Job, State, store};
+use crate::{Entry, Error, Job, State, entry};
 use apalis::prelude::{Task, TaskId};
 use apalis_sqlite::{Config, SqlitePool, SqlitePoolOptions, SqliteStorage, queries::push_tasks};
 use sqlx::{
@@ -91,7 +91,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn push(&self, jobs: &[Job]) -> Result<usize, Error> {
-        let tasks = store::tasks(jobs)?;
+        let tasks = entry::tasks(jobs)?;
         self.push_tasks(&tasks).await.map_err(explain)
     }
 
@@ -115,8 +115,8 @@ impl Sqlite {
     pub(crate) async fn promote(&self) -> Result<(), Error> {
         let query = "UPDATE Jobs SET run_at = ?1 \
             WHERE job_type = ?2 AND status IN ('Pending', 'Failed') AND run_at > ?1 + ?3";
-        let query = sqlx::query(query).bind(store::now() as i64);
-        query.bind(&self.queue).bind(store::LATEST as i64).execute(&self.pool).await?;
+        let query = sqlx::query(query).bind(entry::now() as i64);
+        query.bind(&self.queue).bind(entry::LATEST as i64).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -132,12 +132,12 @@ impl Sqlite {
     /// for from now on.
     pub(crate) async fn beat(&self, name: &str) -> Result<(), Error> {
         let query = "UPDATE Workers SET last_seen = ?1 WHERE id = ?2 OR last_seen > ?1 + ?3";
-        let now = store::now() as i64;
-        let query = sqlx::query(query).bind(now).bind(name).bind(store::LATEST as i64);
+        let now = entry::now() as i64;
+        let query = sqlx::query(query).bind(now).bind(name).bind(entry::LATEST as i64);
         query.execute(&self.pool).await?;
         let query = "UPDATE Jobs SET run_at = ?1 \
             WHERE job_type = ?2 AND status = 'Failed' AND run_at > ?1 + ?3";
-        let query = sqlx::query(query).bind(now).bind(&self.queue).bind(store::LATEST as i64);
+        let query = sqlx::query(query).bind(now).bind(&self.queue).bind(entry::LATEST as i64);
         query.execute(&self.pool).await?;
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Sqlite {
             let Some(reason) = unreadable(row) else { continue };
             let query = "UPDATE Jobs SET status = 'Killed', lock_by = NULL, last_result = ?, \
                 done_at = strftime('%s', 'now') WHERE rowid = ?";
-            let query = sqlx::query(query).bind(store::failure(&reason));
+            let query = sqlx::query(query).bind(entry::failure(&reason));
             query.bind(row.try_get::<i64, _>("rowid")?).execute(&self.pool).await?;
             aside.push((row.try_get_unchecked("id")?, reason));
         }
@@ -221,7 +221,7 @@ fn entry(row: &SqliteRow) -> Result<Entry, Error> {
         job,
         state,
         runs: row.try_get("attempts").unwrap_or(0),
-        result: store::result(bytes("last_result")?.as_deref()),
+        result: entry::result(bytes("last_result")?.as_deref()),
     })
 }
 

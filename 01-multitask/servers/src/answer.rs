@@ -1,7 +1,10 @@
 //! The one way from a request to its answer.
 
+pub use crate::status::Status;
+
 use crate::{
     Options, Stop, Timeouts,
+    clock::Clock,
     conditions::{self, Decision, Validators},
     content_type,
     files::{Opened, Root, SMALL},
@@ -15,7 +18,6 @@ use std::{
     io::{self, Write},
     os::fd::OwnedFd,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// What is served, and how: shared by all who serve it.
@@ -64,91 +66,7 @@ impl Site {
 pub struct Desk {
     path: Vec<u8>,
     content: Vec<u8>,
-    clock: Clock,
-}
-
-impl Desk {
-    /// Now, as HTTP writes it.
-    pub(crate) fn date(&mut self) -> &[u8] {
-        self.clock.look();
-        &self.clock.text
-    }
-}
-
-/// The date as text, written anew when the second has changed.
-#[derive(Debug)]
-struct Clock {
-    second: u64,
-    text: [u8; 29],
-}
-
-impl Default for Clock {
-    fn default() -> Clock {
-        Clock { second: u64::MAX, text: [b' '; 29] }
-    }
-}
-
-impl Clock {
-    fn look(&mut self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if now != self.second {
-            self.second = now;
-            let date = httpdate::HttpDate::from(conditions::time(now));
-            let _ = write!(&mut self.text[..], "{date}");
-        }
-        now
-    }
-}
-
-/// What an answer says first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "their names and texts are those of HTTP")]
-pub enum Status {
-    Ok,
-    PartialContent,
-    MovedPermanently,
-    NotModified,
-    BadRequest,
-    Forbidden,
-    NotFound,
-    MethodNotAllowed,
-    RequestTimeout,
-    PreconditionFailed,
-    BodyTooLarge,
-    RangeNotSatisfiable,
-    HeadTooLarge,
-    InternalError,
-    Unavailable,
-    VersionNotSupported,
-}
-
-impl Status {
-    /// Its number and text: `404 Not Found`.
-    pub fn text(self) -> &'static str {
-        match self {
-            Status::Ok => "200 OK",
-            Status::PartialContent => "206 Partial Content",
-            Status::MovedPermanently => "301 Moved Permanently",
-            Status::NotModified => "304 Not Modified",
-            Status::BadRequest => "400 Bad Request",
-            Status::Forbidden => "403 Forbidden",
-            Status::NotFound => "404 Not Found",
-            Status::MethodNotAllowed => "405 Method Not Allowed",
-            Status::RequestTimeout => "408 Request Timeout",
-            Status::PreconditionFailed => "412 Precondition Failed",
-            Status::BodyTooLarge => "413 Content Too Large",
-            Status::RangeNotSatisfiable => "416 Range Not Satisfiable",
-            Status::HeadTooLarge => "431 Request Header Fields Too Large",
-            Status::InternalError => "500 Internal Server Error",
-            Status::Unavailable => "503 Service Unavailable",
-            Status::VersionNotSupported => "505 HTTP Version Not Supported",
-        }
-    }
-
-    /// Its number.
-    pub fn code(self) -> u16 {
-        self.text()[..3].parse().expect("every text begins with three digits")
-    }
+    pub(crate) clock: Clock,
 }
 
 /// What was written, for the log, and what is still to be sent behind it.
@@ -432,7 +350,7 @@ fn begin(status: Status, after: After, desk: &mut Desk, out: &mut Vec<u8>) {
     out.extend(b"HTTP/1.1 ");
     out.extend(status.text().as_bytes());
     out.extend(b"\r\nDate: ");
-    out.extend(desk.date());
+    out.extend(desk.clock.date());
     out.extend(b"\r\n");
     match after {
         After::Open => {}

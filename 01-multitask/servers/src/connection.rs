@@ -328,7 +328,8 @@ impl Exchange {
                     (head, answer, method)
                 }
             };
-            worker.site.log.request(socket, bytes, method, &answer, &mut worker.desk);
+            let (status, length, clock) = (answer.status, answer.length, &mut worker.desk.clock);
+            worker.site.log.request(socket, bytes, method, status, length, clock);
             if answer.closes && self.closing.is_none() {
                 let more = self.end - self.start > head;
                 self.closing = Some(if more { Closing::Slowly } else { Closing::AtOnce });
@@ -487,7 +488,9 @@ impl<S: Socket> Connection<S> {
                 exchange.closing = Some(Closing::Slowly);
                 let (desk, out) = (&mut worker.desk, &mut exchange.output);
                 let answer = refuse(Status::RequestTimeout, After::Close, false, desk, out);
-                worker.site.log.request(self.socket.as_fd(), b"", Method::Other, &answer, desk);
+                let (status, length, clock) = (answer.status, answer.length, &mut desk.clock);
+                let log = &worker.site.log;
+                log.request(self.socket.as_fd(), b"", Method::Other, status, length, clock);
                 self.advance(worker)
             }
             (Phase::Write, Some(_)) => {

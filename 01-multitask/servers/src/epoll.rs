@@ -81,7 +81,7 @@ impl Loop {
     // ANCHOR: loop
     fn run(&mut self) -> io::Result<usize> {
         let mut events = Vec::with_capacity(256);
-        let check_every = check_interval(self.worker.site());
+        let check_every = check_interval(&self.worker.site().timeouts);
         let mut next_check = Instant::now() + check_every;
         let mut end = None;
         while end.is_none() || !self.connections.is_empty() {

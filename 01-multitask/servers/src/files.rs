@@ -28,7 +28,7 @@
 //! they are. (One who writes through a shared memory mapping can change content without changing
 //! times for as long as the kernel has not written the page back.)
 
-use crate::answer::Status;
+use crate::status::Status;
 use rustix::{
     fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat},
     fs::{fstat, openat, openat2, readlinkat, statat},

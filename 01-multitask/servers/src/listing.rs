@@ -4,7 +4,7 @@
 //! than a piece of the page is in memory: the folder is read once for each piece, and the names
 //! that come next in order are picked. An entry that is there all the time is listed once.
 
-use crate::{answer::Status, target};
+use crate::{status::Status, target};
 use rustix::fs::{Dir, FileType};
 use std::{collections::BinaryHeap, io::Write, os::fd::OwnedFd};
 

@@ -13,10 +13,7 @@
 //! Where they are missing, the log has a line `# 12 lines were dropped`, which no request can look
 //! like.
 
-use crate::{
-    answer::{Answer, Desk},
-    request::Method,
-};
+use crate::{clock::Clock, request::Method, status::Status};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{CWD, FileType, Mode, OFlags, fstat, openat},
@@ -112,17 +109,18 @@ impl Log {
         socket: BorrowedFd<'_>,
         bytes: &[u8],
         method: Method,
-        answer: &Answer,
-        desk: &mut Desk,
+        status: Status,
+        length: Option<u64>,
+        clock: &mut Clock,
     ) {
         let Some(shared) = &self.0 else { return };
         let peer = getpeername(socket).ok().flatten();
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        let length = match answer.length {
+        let length = match length {
             _ if method == Method::Head => Some(0),
             length => length,
         };
-        let line = line(peer, desk.date(), bytes, answer.status.code(), length);
+        let line = line(peer, clock.date(), bytes, status.code(), length);
         let mut queue = shared.queue();
         queue.push(&line);
         if !queue.is_writing {

@@ -46,7 +46,7 @@ pub(crate) fn serve(
     epoll::add(&epoll, stop, EventData::new_u64(STOP), EventFlags::IN | EventFlags::ONESHOT)?;
     let next = EventFlags::IN | EventFlags::ONESHOT;
     epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), next)?;
-    let check_every = check_interval(site);
+    let check_every = check_interval(&site.timeouts);
     let table = Table {
         listener: Some(listener),
         newcomer: None,

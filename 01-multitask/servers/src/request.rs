@@ -1,7 +1,7 @@
 //! The parser: the head of a request, as far as a server of files has to know it. `httparse` does
 //! the splitting; what its parts mean is decided here.
 
-use crate::answer::Status;
+use crate::status::Status;
 use std::mem::MaybeUninit;
 
 /// The longest head of a request, in bytes.

@@ -1,6 +1,6 @@
 //! What the models do with sockets alike: listen, accept, wait for one of a few.
 
-use crate::{Timeouts, answer::Site, log::report};
+use crate::{Timeouts, log::report};
 use rustix::{
     event::{PollFd, Timespec, poll},
     io::Errno,
@@ -129,8 +129,8 @@ pub(crate) fn has_input(socket: impl AsFd) -> bool {
 }
 
 /// How often to look for connections whose deadline has passed: often enough for the shortest one.
-pub(crate) fn check_interval(site: &Site) -> Duration {
-    let Timeouts { idle, head, body, write, grace } = site.timeouts;
+pub(crate) fn check_interval(timeouts: &Timeouts) -> Duration {
+    let Timeouts { idle, head, body, write, grace } = *timeouts;
     let shortest = idle.min(head).min(body).min(write).min(grace);
     (shortest / 4).clamp(Duration::from_millis(5), Duration::from_millis(250))
 }

@@ -1,6 +1,6 @@
 //! From the target of a request to a path below the root.
 
-use crate::answer::Status;
+use crate::status::Status;
 
 /// The path that `target` means, relative to the root, without any `.`, `..` or empty part;
 /// nothing, for the root itself. It is written into `path`. Returns whether the target ends in a

@@ -39,7 +39,7 @@ impl Server {
     /// One that holds `connections` at once; by processes, it has one for each.
     pub fn start(model: Model, connections: usize) -> io::Result<Server> {
         let mut options =
-            Options { root: benches::results::root().into(), connections, ..Options::new(model) };
+            Options { root: benches::files::root().into(), connections, ..Options::new(model) };
         if model == Model::Process {
             options.workers = connections;
         }

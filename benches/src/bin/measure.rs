@@ -2,8 +2,9 @@
 
 use benches::{
     claims::amount,
+    files::{root, target},
     python,
-    results::{Results, root, target},
+    results::Results,
     rounds::{self, QUIET, Round, Rounds},
 };
 use serde::Deserialize;

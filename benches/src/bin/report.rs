@@ -3,10 +3,11 @@
 use benches::{
     curves,
     figures::Figures,
+    files::{target, write_whole},
     language::{LANGUAGES, Language},
     machine::Machine,
     page::Report,
-    results::{Results, target, write_whole},
+    results::Results,
 };
 use std::{error::Error, process::ExitCode};
 use util::{args::Args, eprintln};

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::Record;
-use crate::{held::Kernel, scratch};
+use crate::{counted::Kernel, scratch};
 
 static RECORD: OnceLock<PathBuf> = OnceLock::new();
 

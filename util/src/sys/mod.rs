@@ -42,7 +42,7 @@ pub(crate) enum Who {
 /// What the kernel counted so far.
 pub(crate) struct Usage {
     pub cpu: Duration,
-    pub switches: Option<crate::measure::Switches>,
+    pub switches: Option<crate::counted::Switches>,
 }
 
 /// A file to which processes append, and the path at which each of them can open it.

@@ -3,8 +3,8 @@
 
 use std::ffi::OsStr;
 
-/// What stands in `text` behind `prefix`, which must not be empty; `None`, if it does not begin with
-/// that.
+/// What stands in `text` behind `prefix`, which must not be empty; `None`, if it does not begin
+/// with that.
 pub(crate) fn strip_prefix<'a>(text: &'a OsStr, prefix: &str) -> Option<&'a OsStr> {
     assert!(!prefix.is_empty());
     let rest = text.as_encoded_bytes().strip_prefix(prefix.as_bytes())?;

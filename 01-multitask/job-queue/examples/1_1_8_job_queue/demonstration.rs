@@ -1,6 +1,6 @@
 //! The whole story in a few seconds: two workers, one is killed, and the results are read back.
 
-use crate::{Done, checksum};
+use crate::checksum;
 use std::{
     error::Error,
     fs::{self, File},
@@ -13,6 +13,9 @@ use std::{
 use util::{scratch, timeline};
 
 type Failure = Box<dyn Error + Send + Sync>;
+
+/// How this program ends.
+pub type Done = Result<ExitCode, Failure>;
 
 /// This program again, in `folder`, with its queue in a file there.
 fn program(folder: &Path, words: &str) -> Command {

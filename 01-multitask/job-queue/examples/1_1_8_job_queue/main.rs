@@ -6,7 +6,8 @@
 //! elsewhere if its worker dies; its effect is there once, because it is written whole, under the
 //! job's own name. A job that fails is tried again later, then kept with its reason.
 //!
-//! Run: `cargo run --example 1_1_8_job_queue` shows all of this (`TIMELINE=1` draws it); `-- --help` tells how to use it in earnest
+//! Run: `cargo run --example 1_1_8_job_queue` shows all of this (`TIMELINE=1` draws it);
+//! `-- --help` tells how to use it in earnest
 //! Notes: `notes/en/01-multitask.md#job-queue` · `notes/zh-CN/01-multitask.md#job-queue`
 //!
 //! ```output
@@ -21,6 +22,7 @@
 mod checksum;
 mod demonstration;
 
+use demonstration::Done;
 use job_queue::{Entry, MOST_RUNS, Place, Settings, State, Store};
 use std::{env, error::Error, ffi::OsStr, path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{
@@ -86,8 +88,6 @@ fn main() -> ExitCode {
         ExitCode::FAILURE
     })
 }
-
-type Done = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
 /// What this program is to do, and where.
 struct Command {

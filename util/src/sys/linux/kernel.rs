@@ -5,7 +5,7 @@ use std::{
     fs, io,
 };
 
-use crate::held::Kernel;
+use crate::counted::Kernel;
 
 /// The kernel's stack of one thread, in bytes: the default on x86-64 and 64-bit ARM.
 pub(super) const STACK: u64 = 16 << 10;
@@ -33,7 +33,8 @@ pub(crate) fn kernel_memory(ids: &[u32]) -> io::Result<Option<Kernel>> {
         all.page_tables += number("VmPTE:") * 1024;
         all.stacks += number("Threads:") * STACK;
         for descriptor in fs::read_dir(format!("/proc/{id}/fd"))? {
-            let Ok(target) = fs::read_link(descriptor?.path()) else { continue }; // closed meanwhile
+            // It may have been closed meanwhile.
+            let Ok(target) = fs::read_link(descriptor?.path()) else { continue };
             let target = target.to_string_lossy();
             let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
             if let Some(inode) = inode
@@ -56,7 +57,8 @@ fn socket_sizes() -> io::Result<HashMap<String, u64>> {
     let mut sizes = HashMap::new();
     for (table, names) in KINDS {
         let Some(size) = names.iter().find_map(size_of) else { continue };
-        let text = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default(); // no IPv6: no table
+        // Without IPv6 there is no table of it.
+        let text = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
         // Behind the head a line for each: its inode is the 7th word of a Unix socket, the 10th of
         // the others.
         let word = if table == "unix" { 6 } else { 9 };

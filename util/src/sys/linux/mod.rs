@@ -30,7 +30,7 @@ use std::{
 };
 
 use super::{Record, Usage, Who};
-use crate::measure::Switches;
+use crate::counted::Switches;
 
 #[repr(C)]
 #[derive(Default)]

@@ -3,7 +3,8 @@
 //! ```
 //! use multiproc_manager::{Client, Manager};
 //!
-//! let manager = Manager::builder(b"a long and random key").queue("tasks", Some(100)).queue("results", None).start()?;
+//! let manager = Manager::builder(b"a long and random key");
+//! let manager = manager.queue("tasks", Some(100)).queue("results", None).start()?;
 //!
 //! // In another program, or on another machine:
 //! let client = Client::new(manager.address(), b"a long and random key")?;

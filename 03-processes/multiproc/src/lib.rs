@@ -13,23 +13,18 @@
 //! ```
 //! use multiproc::{Pool, Queue};
 //!
-//! fn sum(numbers: Vec<u64>) -> u64 {
-//!     numbers.iter().sum()
+//! fn square(n: u64) -> u64 {
+//!     n * n
 //! }
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     multiproc::init(); // first: in a child this runs the function, and does not return
+//!     multiproc::init(); // first: in a child process this runs the function, and does not return
 //!
-//!     let child = multiproc::spawn(sum, vec![1, 2, 3])?;
-//!     assert_eq!(child.join()?, 6);
-//!
-//!     let queue = Queue::bounded(3)?;
-//!     let putter = multiproc::spawn(|queue: Queue<String>| queue.put(&"hello".into()).unwrap(), queue.clone())?;
-//!     assert_eq!(queue.get()?, "hello");
-//!     putter.join()?;
-//!
-//!     let pool = Pool::new()?;
-//!     assert_eq!(pool.map(sum, vec![vec![1, 2], vec![3, 4]])?, [3, 7]);
+//!     let queue = Queue::unbounded()?;
+//!     let child = multiproc::spawn(|queue: Queue<u64>| queue.put(&7).unwrap(), queue.clone())?;
+//!     child.join()?;
+//!     let squares = Pool::new()?.map(square, 0..4)?;
+//!     println!("{} {squares:?}", queue.get()?); // 7 [0, 1, 4, 9]
 //!     Ok(())
 //! }
 //! ```
@@ -165,6 +160,19 @@
 //! | `process` | starting a process, what it says to its parent, its end |
 //! | `queue` | queues: items in shared memory |
 //! | `pool` | pools: processes, rings and claims |
+//!
+//! **The path of an item.** [`Queue::put`] encodes the value (`ipc::codec`), takes the putters' lock
+//! (`shm::robust`), writes the bytes into a ring in shared memory and publishes them by one atomic
+//! store (`queue::bytes::put`), which wakes a getter that sleeps on the other side's word
+//! (`shm::futex`). [`Queue::get`] does the same on the getters' side (`queue::bytes::get`), and
+//! decodes the bytes when it has given up the lock. The protocol is described in `queue::bytes`.
+//!
+//! **The path of a task.** [`Pool::map`] encodes the arguments in chunks (`pool::feed`) and queues
+//! them in this process (`pool::dispatch`). Each worker has two rings of its own (`shm::ring`): the
+//! caller's thread gives it tasks through one (`pool::workers`), and the worker takes them, claims
+//! each in shared memory (`pool::claims`), runs it and answers through the other (`pool::worker`).
+//! The pool's thread reads the answers (`pool::collector`), and handles the deaths of workers; the
+//! caller decodes the results (`pool::gathered`). What is promised is at the head of [`pool`].
 #![deny(unsafe_code)]
 
 mod ipc;
@@ -187,3 +195,8 @@ pub use process::{
 pub use queue::Queue;
 pub use shm::{ring, shared};
 pub use sys::{fork, observer, signals};
+
+/// The code of the README is run as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

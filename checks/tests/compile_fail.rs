@@ -1,9 +1,9 @@
 //! Every file under a chapter's `compile_fail/` is refused by the compiler, and for its own reason:
 //! the error's code, `E0373`, stands at the end of the line it points at, behind `//~`. Codes stay
 //! when the compiler's words change. A denied lint stands there by its name, and an error without a
-//! code by its words. A file that needs a library, of this workspace or one that its packages depend
-//! on, says `//@ extern: NAME`, and `//@ error in the library: E0080` where that is what the error
-//! points at.
+//! code by its words. A file that needs a library, of this workspace or one that its packages
+//! depend on, says `//@ extern: NAME`, and `//@ error in the library: E0080` where that is what the
+//! error points at.
 
 use checks::run;
 use harness::{Failed, Trial};

@@ -6,8 +6,9 @@
 //! counts as well: it never has more than N requests at once. The exit status is 1 if a page
 //! that you named failed, and 130 after Ctrl-C, which still reports what has arrived.
 //!
-//! Run: `cargo run --example 016_fetch_pool` (a picture: `TIMELINE=1` before it), or with real ones:
-//! `cargo run --example 016_fetch_pool -- --at-once 4 https://www.rust-lang.org https://www.python.org`
+//! Run: `cargo run --example 016_fetch_pool` (a picture: `TIMELINE=1` before it), or with real
+//! ones: `cargo run --example 016_fetch_pool -- --at-once 4 https://www.rust-lang.org
+//! https://www.python.org`
 //! Notes: `notes/en/04-coroutines.md#fetch` · `notes/zh-CN/04-coroutines.md#fetch`
 //!
 //! ```output args="--at-once 3"

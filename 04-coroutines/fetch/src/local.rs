@@ -49,8 +49,9 @@ impl Answer {
     }
 }
 
-/// A web server on the loopback interface, until the program ends. It answers GET, keeps connections open, and counts how
-/// many requests it has at once. One thread does all of it, by an event queue (epoll, kqueue or IOCP): it is to cost those who fetch as little as it can.
+/// A web server on the loopback interface, until the program ends. It answers GET, keeps
+/// connections open, and counts how many requests it has at once. One thread does all of it, by an
+/// event queue (epoll, kqueue or IOCP): it is to cost those who fetch as little as it can.
 pub struct Server {
     address: SocketAddr,
     counts: Arc<Counts>,
@@ -70,8 +71,9 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server on a port that the system chooses. `pages` gives the answer to a path, such as `/index.html`; while it
-    /// does, all other requests wait. What is to take long is said by [`Answer::after`].
+    /// Starts a server on a port that the system chooses. `pages` gives the answer to a path, such
+    /// as `/index.html`; while it does, all other requests wait. What is to take long is said by
+    /// [`Answer::after`].
     ///
     /// # Errors
     ///
@@ -79,7 +81,8 @@ impl Server {
     pub fn start(pages: impl Fn(&str) -> Answer + Send + 'static) -> io::Result<Server> {
         let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
-        // Who comes while this many wait is turned away, and tries again a second later. `std` says 128.
+        // Who comes while this many wait is turned away, and tries again a second later. `std` says
+        // 128.
         socket2::SockRef::from(&listener).listen(4096)?;
         let server = Server { address: listener.local_addr()?, counts: Arc::default() };
         let (queue, mut listener) = (Poll::new()?, TcpListener::from_std(listener));
@@ -151,7 +154,8 @@ impl<P: Fn(&str) -> Answer> Loop<P> {
         let mut events = Events::with_capacity(256);
         loop {
             let now = Instant::now();
-            // A few at a time: a request's delay begins when it is read, and that is not to wait for a hundred answers.
+            // A few at a time: a request's delay begins when it is read, and that is not to wait
+            // for a hundred answers.
             for _ in 0..16 {
                 if let Some(Reverse((at, number))) = self.due.peek().copied()
                     && at <= now
@@ -176,7 +180,8 @@ impl<P: Fn(&str) -> Answer> Loop<P> {
         }
     }
 
-    /// Takes all connections that wait. What cannot be taken is tried again when the next one comes.
+    /// Takes all connections that wait. What cannot be taken is tried again when the next one
+    /// comes.
     fn accept(&mut self) {
         while let Ok((mut stream, _)) = self.listener.accept() {
             let _ = stream.set_nodelay(true);
@@ -191,7 +196,8 @@ impl<P: Fn(&str) -> Answer> Loop<P> {
         }
     }
 
-    /// Does `step` for one connection. An error is the client's going away: the connection is closed, and its request over.
+    /// Does `step` for one connection. An error is the client's going away: the connection is
+    /// closed, and its request over.
     fn with(
         &mut self,
         number: usize,
@@ -217,7 +223,8 @@ impl<P: Fn(&str) -> Answer> Loop<P> {
         let Some(Answer { status, headers, body, .. }) = connection.answer.take() else {
             return Ok(());
         };
-        // Counted as over before it is sent: the client may ask for the next one as soon as it has this.
+        // Counted as over before it is sent: the client may ask for the next one as soon as it has
+        // this.
         self.counts.now.fetch_sub(1, SeqCst);
         let length = body.len();
         connection.goes.clear();

@@ -1,7 +1,8 @@
-//! `cargo case NAME`: runs a case by its name, and fetches and compiles only what its package needs.
+//! `cargo case NAME`: runs a case by its name, and fetches and compiles only what its package
+//! needs.
 //!
-//! `cargo run --example NAME` runs any case as well, but cargo then fetches what all packages of the
-//! workspace need before it looks for the name. This finds the package first.
+//! `cargo run --example NAME` runs any case as well, but cargo then fetches what all packages of
+//! the workspace need before it looks for the name. This finds the package first.
 
 use std::{
     env,

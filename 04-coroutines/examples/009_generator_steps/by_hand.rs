@@ -1,7 +1,7 @@
 //! Technique 1: a state machine written by hand. Every place where it can stop is a state, and
 //! every variable that lives across a stop is a field.
 
-use crate::step;
+use crate::step::step;
 
 // ANCHOR: by_hand
 pub fn fibonacci() -> impl Iterator<Item = u64> {

@@ -1,7 +1,7 @@
 //! Technique 3: the state machine that the compiler makes of an `async` block, with this chapter's
 //! `Generator` around it, which resumes it once per `next`.
 
-use crate::step;
+use crate::step::step;
 use coroutines::Generator;
 
 // ANCHOR: from_async

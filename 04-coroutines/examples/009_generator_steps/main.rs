@@ -31,6 +31,7 @@
 mod by_hand;
 mod from_async;
 mod stack;
+mod step;
 
 fn main() {
     util::case!("main.rs");
@@ -55,10 +56,5 @@ fn drive(name: &str, mut numbers: impl Iterator<Item = u64>) -> Vec<u64> {
         println!(" -> {number}");
         got.push(number);
     }
-}
-
-/// Prints that this place in a generator was passed.
-fn step(number: u32) {
-    print!(" {number}");
 }
 // ANCHOR_END: drive

@@ -1,7 +1,7 @@
 //! Technique 2: a coroutine with a stack of its own, by the crate corosensei. It is an ordinary
 //! function, and its whole stack is kept while it is suspended.
 
-use crate::step;
+use crate::step::step;
 use corosensei::{Coroutine, Yielder};
 use std::iter;
 

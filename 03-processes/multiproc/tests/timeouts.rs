@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use multiproc::pipe::{self, RecvError, SendError};
 use multiproc::queue::{GetError, PutError, Queue};
 use multiproc::ring::{self, EventCount, RingError};
+use multiproc::sync::{Barrier, BarrierError, Condvar, Event, Mutex, Semaphore};
 use multiproc::{JoinError, Pool, spawn};
 
 harness::tests!([
@@ -32,6 +33,10 @@ const TESTED: &[(&str, &str)] = &[
     ("shm", "recv"),
     ("shm", "send"),
     ("shm", "wait"),
+    ("sync", "acquire_timeout"),
+    ("sync", "lock_timeout"),
+    ("sync", "wait_timeout"),
+    ("sync", "wait_timeout_while"),
 ];
 
 fn every_function_with_a_duration_is_tested() {
@@ -97,6 +102,18 @@ fn a_wait_that_has_something_to_return_takes_any_duration() {
         }
         assert!(matches!(result.get_timeout(time), Ok(Ok(6))), "{time:?}");
     }
+    let (mutex, changed) = (Mutex::new(7_u32).unwrap(), Condvar::new().unwrap());
+    let (semaphore, event) = (Semaphore::new(1).unwrap(), Event::new().unwrap());
+    let barrier = Barrier::new(1).unwrap();
+    event.set();
+    for time in durations() {
+        let value = mutex.lock_timeout(time).unwrap();
+        let waited = changed.wait_timeout_while(value, time, |value| *value != 7).unwrap();
+        assert_eq!((*waited.0, waited.1), (7, false), "{time:?}");
+        assert!(semaphore.acquire_timeout(time).is_some(), "{time:?}");
+        assert!(event.wait_timeout(time), "{time:?}");
+        assert_eq!(barrier.wait_timeout(time), Ok(true), "{time:?}");
+    }
     let (mut sender, mut receiver) = ring::create(4096).unwrap();
     let events = EventCount::new().unwrap();
     for deadline in deadlines() {
@@ -126,6 +143,8 @@ fn a_short_wait_for_nothing_ends() {
     let (mut ring, mut from_ring) = ring::create(4096).unwrap();
     ring.try_send(&[0; 4000]).unwrap();
     from_ring.recv(None).unwrap();
+    let (mutex, changed) = (Mutex::new(7_u32).unwrap(), Condvar::new().unwrap());
+    let (semaphore, event) = (Semaphore::new(0).unwrap(), Event::new().unwrap());
     for time in [
         Duration::ZERO,
         Duration::from_nanos(1),
@@ -141,6 +160,17 @@ fn a_short_wait_for_nothing_ends() {
         result = result.get_timeout(time).expect_err("it has none");
         let deadline = Instant::now().checked_add(time);
         assert_eq!(from_ring.recv(deadline), Err(RingError::TimedOut), "{time:?}");
+        let held = mutex.lock().unwrap();
+        thread::scope(|scope| {
+            let other = scope.spawn(|| mutex.lock_timeout(time).is_err());
+            assert!(other.join().unwrap(), "{time:?}");
+        });
+        let waited = changed.wait_timeout_while(held, time, |_| true).unwrap();
+        assert!(waited.1, "{time:?}");
+        assert!(semaphore.acquire_timeout(time).is_none(), "{time:?}");
+        assert!(!event.wait_timeout(time), "{time:?}");
+        let barrier = Barrier::new(2).unwrap();
+        assert_eq!(barrier.wait_timeout(time), Err(BarrierError::TimedOut), "{time:?}");
     }
     drop((there, result, pool));
     running.kill().unwrap();
@@ -159,7 +189,11 @@ fn an_endless_wait_lasts_until_there_is_something() {
     let pool = Pool::builder().workers(1).build().unwrap();
     let queue = Queue::<u32>::unbounded().unwrap();
     let result = pool.apply_async(|queue: Queue<u32>| queue.get().unwrap(), queue.clone()).unwrap();
+    let (mutex, changed) = (Mutex::new(7_u32).unwrap(), Condvar::new().unwrap());
+    let (semaphore, event) = (Semaphore::new(1).unwrap(), Event::new().unwrap());
+    let barrier = Barrier::new(2).unwrap();
     let (ended, ends) = mpsc::channel();
+    let permit = semaphore.acquire();
     thread::scope(|scope| {
         let waits: Vec<Box<dyn FnOnce() + Send + '_>> = vec![
             Box::new(|| full.put_timeout(&2, max).unwrap()),
@@ -168,6 +202,14 @@ fn an_endless_wait_lasts_until_there_is_something() {
             Box::new(|| assert_eq!(pipe::wait(&[&child], max).unwrap(), [0])),
             Box::new(|| assert_eq!(child.join_timeout(max), Ok(true))),
             Box::new(|| assert!(matches!(result.get_timeout(max), Ok(Ok(5))))),
+            Box::new(|| {
+                let value = mutex.lock().unwrap();
+                let waited = changed.wait_timeout_while(value, max, |value| *value == 7).unwrap();
+                assert!(!waited.1);
+            }),
+            Box::new(|| assert!(semaphore.acquire_timeout(max).is_some())),
+            Box::new(|| assert!(event.wait_timeout(max))),
+            Box::new(|| assert!(barrier.wait_timeout(max).is_ok())),
         ];
         let count = waits.len();
         for wait in waits {
@@ -183,6 +225,11 @@ fn an_endless_wait_lasts_until_there_is_something() {
         here.send(&4).unwrap();
         drop(go);
         queue.put(&5).unwrap();
+        *mutex.lock_timeout(max).unwrap() = 8;
+        changed.notify_all();
+        drop(permit);
+        event.set();
+        barrier.wait().unwrap();
         (0..count).for_each(|_| ends.recv_timeout(Duration::from_secs(60)).unwrap());
     });
     pool.join();

@@ -523,13 +523,13 @@ pub extern "C" fn begin() -> i32 {
 }
 "#;
 
-/// The library, made by the compiler from what this test itself was made from; `None` where that
-/// cannot be done.
+/// The library, made by the compiler from what this test itself was made from; `None` where there is
+/// no compiler.
 fn library(place: &Place) -> Option<PathBuf> {
     let dependencies = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("libprocesses-") && name.ends_with(".rlib")
+        name.starts_with("libmultiproc-") && name.ends_with(".rlib")
     };
     let mut made: Vec<PathBuf> = fs::read_dir(&dependencies)
         .unwrap()
@@ -547,16 +547,18 @@ fn library(place: &Place) -> Option<PathBuf> {
         rustc
             .args(["--edition", "2024", "--crate-type", "cdylib", "-A", "warnings", "-o"])
             .arg(&library);
-        rustc.arg("--extern").arg(format!("processes={}", ours.display()));
+        rustc.arg("--extern").arg(format!("multiproc={}", ours.display()));
         rustc.arg("-L").arg(format!("dependency={}", dependencies.display())).arg(&source);
         match rustc.output() {
             Ok(output) if output.status.success() => return Some(library),
             Ok(output) => complaint = String::from_utf8_lossy(&output.stderr).into_owned(),
-            Err(error) => complaint = error.to_string(),
+            Err(error) => {
+                println!("SKIPPED: no library can be made here: {error}");
+                return None;
+            }
         }
     }
-    println!("SKIPPED: no library can be made here: {complaint}");
-    None
+    panic!("the compiler refuses it: {complaint}");
 }
 
 /// Calls a function of the library in the environment.

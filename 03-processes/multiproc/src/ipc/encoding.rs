@@ -7,7 +7,8 @@
 //! use multiproc::{Queue, encoding};
 //!
 //! let queue = Queue::<u32>::unbounded()?;
-//! let encoded = encoding::encode(&("numbers".to_owned(), queue))?;
+//! let message = ("numbers".to_owned(), queue);
+//! let encoded = encoding::encode(&message)?;
 //! let bytes = encoded.into_bytes(); // on their way
 //! let (name, queue): (String, Queue<u32>) = encoding::decode(bytes)?;
 //! queue.put(&1)?;

@@ -1,9 +1,10 @@
 //! 013 · 死锁 · Deadlock: A then B against B then A, and the locks themselves say so.
 //!
-//! Python: hangs forever, without a word.
-//! Rust: a deadlock is no data race, so the compiler does not refuse it. These locks keep a
-//! wait-for graph: who holds what, who waits for what. A circle in it is a deadlock.
+//! Python: hangs forever, without an error message.
+//! Rust: a deadlock is not a data race, so the compiler does not refuse it. These locks keep a
+//! wait-for graph: who holds what, who waits for what. A cycle in it is a deadlock.
 //! The two threads below really are stuck; the program ends all the same, with status 1.
+//! `cargo test -p checks --test models -- --nocapture deadlock` draws the interleaving.
 //!
 //! Run: `cargo run --example 013_deadlock` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#deadlock` · `notes/zh-CN/02-threads.md#deadlock`

@@ -3,8 +3,10 @@
 //! Python: a `queue.Queue`; producers look at its size and sleep above a high watermark, consumers
 //! below a low one.
 //! Rust: the channel's capacity is the watermark: `send` waits while it is full, `recv` while it is
-//! empty; nobody asks again and again. When the last sender is dropped, `recv` says so, and
-//! everybody goes home.
+//! empty; nobody polls. When the last sender is dropped, `recv` returns an error, and the consumers
+//! exit.
+//! Mistake: a hand-made queue that wakes the wrong thread, or trusts a wake-up;
+//! `cargo test -p checks --test models -- --nocapture bounded_queue` draws both.
 //!
 //! Run: `cargo run --example 28_12_producer_consumer` (a picture: `TIMELINE=1` before it)
 //! Notes: `notes/en/02-threads.md#queue` · `notes/zh-CN/02-threads.md#queue`

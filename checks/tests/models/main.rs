@@ -6,6 +6,7 @@
 //!
 //! The failing schedule of a case's mistake is drawn, and the notes show it:
 //! `cargo test -p checks --test models -- --nocapture race` prints that of the test `race…`.
+//! Shuttle reports each failure it finds on standard error as well; `2>/dev/null` hides that.
 
 mod ordering;
 mod schedule;

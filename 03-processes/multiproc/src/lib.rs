@@ -75,8 +75,10 @@
 //!   queue it would keep all getters from the items behind it.
 //! - A pool loses the task that a dying worker was in, and no other.
 //! - No operation waits for a process that has died. There is one delay: if a process is killed at
-//!   the moment at which it is woken to take a queue's lock, the others that wait for that lock may
-//!   notice only 50 ms later, or, if they have been waiting for long, up to two seconds later.
+//!   the moment at which it is woken to take a lock in shared memory (each queue has two, the shared
+//!   memory itself has one, and each lock of [`sync`] is one), and a third process takes that lock
+//!   meanwhile, the others that wait for it may notice only when they next poll it: 50 ms later,
+//!   or, if they have been waiting for long, up to two seconds later.
 //!
 //! Not promised:
 //!

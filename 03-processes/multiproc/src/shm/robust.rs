@@ -17,9 +17,8 @@
 //!
 //! # Invariants of the `unsafe` code
 //!
-//! - A `RobustMutex` in shared memory is initialized once, by the process that creates it, before
-//!   any other can know its place; it is never moved and never destroyed (the memory is given back
-//!   when nobody maps it).
+//! - A mutex is used only when its state word says that it was initialized, which happens once; it
+//!   is never moved and never destroyed (the memory is given back when nobody maps it).
 //! - A [`Guard`] stays on the thread that locked (it is not `Send`) and unlocks there.
 //!
 //! Source: `pthread_mutexattr_setrobust(3)`; the kernel's
@@ -42,29 +41,49 @@ use crate::shm::spin;
 /// is a waiter after the death that nobody tells of.
 const NAPS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 
+/// In a mutex's state: it is initialized, and probably nobody holds it.
+const FREE: u32 = u32::from_ne_bytes(*b"free");
+/// In a mutex's state: it is initialized, and probably somebody holds it.
+const HELD: u32 = u32::from_ne_bytes(*b"held");
+/// In a mutex's state: its initialization has begun.
+const BEGUN: u32 = u32::from_ne_bytes(*b"new ");
+
 /// A robust lock that lies in shared memory. It guards an agreement between processes, not a value.
 #[repr(C)]
 pub(crate) struct RobustMutex {
-    raw: UnsafeCell<libc::pthread_mutex_t>,
-    /// Whether the lock is probably held: a hint for those who spin, never relied on.
-    held: AtomicU32,
+    /// A mutex of the C library, if `state` says so.
+    raw: UnsafeCell<MaybeUninit<libc::pthread_mutex_t>>,
+    /// [`FREE`] or [`HELD`] from the initialization on. Which of the two is a hint for those that
+    /// spin, and never relied on.
+    state: AtomicU32,
 }
 
 // SAFETY: a lock is there to be used by many threads; `raw` is reached only through the C library's
 // own functions.
 unsafe impl Sync for RobustMutex {}
-// SAFETY: `repr(C)`; `raw` is only reached through functions made for memory that other processes
-// change; the other field is atomic. The addresses the C library keeps inside are read only by the
-// thread that wrote them, its holder. (A mutex of zeros is valid too: an unlocked plain one.)
+// SAFETY: `repr(C)`. Every bit pattern is a valid value: `raw` may hold anything, and `state` is
+// atomic. `raw` is used as a mutex only when `state` says that it is initialized. Memory of a new
+// region is zero, which is not such a state, and only `initialize` stores one, after the mutex.
+// From then on `raw` is reached only through functions of the C library that are made for memory
+// which other processes change; the addresses kept inside are read only by the thread that wrote
+// them, its holder. What remains is that a place holds one type: each region has one layout, and
+// all processes of a tree run this very program.
 unsafe impl Shared for RobustMutex {}
 
 impl RobustMutex {
-    /// Makes the lock ready: once, by its creator, before anyone else can reach it.
+    /// Makes the lock ready: once, by its creator.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` when that has been done or begun; and what the C library says.
     pub(crate) fn initialize(&self) -> io::Result<()> {
+        let begun = self.state.compare_exchange(0, BEGUN, Ordering::Acquire, Ordering::Relaxed);
+        begun.map_err(|_| io::ErrorKind::AlreadyExists)?;
         let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
         let attributes = attributes.as_mut_ptr();
         // SAFETY: `attributes` is initialized by the first call, used by the next ones, destroyed
-        // by the last. `raw` is valid memory that nobody else uses yet, as this function demands.
+        // by the last. `raw` is memory that nobody else uses: one caller only changes the state from
+        // zero, and others use `raw` when it says that the mutex is initialized.
         unsafe {
             check(libc::pthread_mutexattr_init(attributes))?;
             let made =
@@ -75,10 +94,12 @@ impl RobustMutex {
                             libc::PTHREAD_MUTEX_ROBUST,
                         ))
                     })
-                    .and_then(|()| check(libc::pthread_mutex_init(self.raw.get(), attributes)));
+                    .and_then(|()| check(libc::pthread_mutex_init(self.raw(), attributes)));
             libc::pthread_mutexattr_destroy(attributes);
-            made
+            made?;
         }
+        self.state.store(FREE, Ordering::Release);
+        Ok(())
     }
 
     /// Takes the lock, after a short spin sleeping until its holder releases it or dies.
@@ -89,15 +110,34 @@ impl RobustMutex {
     /// Takes the lock if nobody (alive) holds it.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Guard<'_>> {
+        let raw = self.initialized();
         // SAFETY: `raw` is an initialized mutex.
-        self.guard(unsafe { libc::pthread_mutex_trylock(self.raw.get()) })
+        self.guard(unsafe { libc::pthread_mutex_trylock(raw) })
+    }
+
+    /// The C library's mutex. What lies there is not one before the initialization.
+    #[inline]
+    fn raw(&self) -> *mut libc::pthread_mutex_t {
+        self.raw.get().cast()
+    }
+
+    /// The C library's mutex, which is initialized.
+    ///
+    /// # Panics
+    ///
+    /// When it is not.
+    #[inline]
+    fn initialized(&self) -> *mut libc::pthread_mutex_t {
+        let state = self.state.load(Ordering::Acquire);
+        assert!(state == FREE || state == HELD, "the mutex in shared memory is not initialized");
+        self.raw()
     }
 
     /// Takes the lock as [`lock`](Self::lock) does, but gives up at `deadline` (never, if it is
     /// `None`).
     #[inline]
     pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
-        if self.held.load(Ordering::Relaxed) == 0
+        if self.state.load(Ordering::Relaxed) == FREE
             && let Some(guard) = self.try_lock()
         {
             return Some(guard);
@@ -107,11 +147,14 @@ impl RobustMutex {
 
     #[cold]
     fn lock_late(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
-        spin::spin_until(spin::spins() / 8, spin::SOON, || self.held.load(Ordering::Relaxed) == 0);
+        spin::spin_until(spin::spins() / 8, spin::SOON, || {
+            self.state.load(Ordering::Relaxed) == FREE
+        });
+        let raw = self.initialized();
         let [mut nap, longest] = NAPS;
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let guard = self.guard(lock_before(self.raw.get(), left.unwrap_or(nap).min(nap)));
+            let guard = self.guard(lock_before(raw, left.unwrap_or(nap).min(nap)));
             if guard.is_some() || futex::is_past(deadline) {
                 return guard;
             }
@@ -125,7 +168,7 @@ impl RobustMutex {
         if result != 0 && !self.was_taken_over(result) {
             return None;
         }
-        self.held.store(1, Ordering::Relaxed);
+        self.state.store(HELD, Ordering::Relaxed);
         Some(Guard { mutex: self, owner_died: result != 0, not_send: PhantomData })
     }
 
@@ -136,7 +179,7 @@ impl RobustMutex {
         match result {
             libc::EOWNERDEAD => {
                 // SAFETY: this thread holds the mutex in just the state this call is for.
-                let repaired = unsafe { libc::pthread_mutex_consistent(self.raw.get()) };
+                let repaired = unsafe { libc::pthread_mutex_consistent(self.raw()) };
                 assert_eq!(repaired, 0, "a robust mutex whose owner died can be taken over");
                 true
             }
@@ -170,10 +213,10 @@ impl<'a> Guard<'a> {
 impl Drop for Guard<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.mutex.held.store(0, Ordering::Relaxed);
+        self.mutex.state.store(FREE, Ordering::Relaxed);
         // SAFETY: this thread holds the mutex: a guard is made only by taking it, and stays on its
         // thread.
-        let result = unsafe { libc::pthread_mutex_unlock(self.mutex.raw.get()) };
+        let result = unsafe { libc::pthread_mutex_unlock(self.mutex.raw()) };
         debug_assert_eq!(result, 0);
     }
 }
@@ -253,6 +296,25 @@ mod tests {
                 drop(guard);
             }
         });
+    }
+
+    #[test]
+    fn memory_that_is_not_an_initialized_mutex_is_refused() {
+        let region = Region::create(4096).unwrap();
+        let memory = region.map(0, 4096).unwrap();
+        let lock = memory.get::<RobustMutex>(0);
+        let refuses = || {
+            let lock = std::panic::AssertUnwindSafe(lock);
+            std::panic::catch_unwind(|| drop(lock.try_lock())).is_err()
+                && std::panic::catch_unwind(|| drop(lock.lock())).is_err()
+        };
+        assert!(refuses());
+        lock.initialize().unwrap();
+        assert_eq!(lock.initialize().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        drop(lock.lock());
+        // As if something else lay there.
+        lock.state.store(12, Ordering::Relaxed);
+        assert!(refuses());
     }
 
     #[test]

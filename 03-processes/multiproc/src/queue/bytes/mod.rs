@@ -22,7 +22,8 @@
 //! that adds to the word, clears the bit and wakes: so a process killed there has either changed
 //! nothing or woken the sleeper too. A sleeper killed after it was woken held its side's lock, so
 //! the kernel wakes the next, who looks first. No wake-up between the sides is lost, without a
-//! single time-out. (For waiters of one side's lock see [`robust`](crate::shm::robust).)
+//! single time-out. (For the waiters of one side's lock there is one such death, after which they
+//! poll; see [`robust`](crate::shm::robust).)
 //!
 //! # Positions
 //!

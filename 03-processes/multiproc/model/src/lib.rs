@@ -31,3 +31,4 @@ mod queue;
 pub mod scenarios;
 mod shm;
 mod sys;
+mod threads;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::scenarios::spawn;
 use crate::shm::atomic::{AtomicU32, Ordering};
+use crate::threads::spawn;
 
 #[path = "../../src/pool/claims/mod.rs"]
 mod claims;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::scenarios::spawn;
+use crate::threads::spawn;
 
 #[path = "../../src/queue/bytes/mod.rs"]
 pub(crate) mod bytes;

@@ -10,6 +10,7 @@ use crate::shm::arena::Region;
 use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::event_count::word::EventWord;
 use crate::shm::mapping::Mapping;
+use crate::threads::spawn;
 use crate::{pool, queue, shm};
 
 /// A scenario.
@@ -109,14 +110,6 @@ impl Scenario {
         });
         Outcome { sites, hits, executions, failure }
     }
-}
-
-/// A thread of a scenario.
-pub(crate) fn spawn(run: impl FnOnce() + 'static) -> loom::thread::JoinHandle<()> {
-    loom::thread::spawn(move || {
-        run();
-        model::flush();
-    })
 }
 
 /// Each notifier changes a number of its own and notifies; each waiter sleeps until all numbers

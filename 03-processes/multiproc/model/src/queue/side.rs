@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::scenarios::spawn;
 use crate::shm::arena::Region;
+use crate::threads::spawn;
 
 #[path = "../../../src/queue/bytes/layout.rs"]
 mod layout;

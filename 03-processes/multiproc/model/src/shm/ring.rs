@@ -1,7 +1,7 @@
 //! The ring, but for its public constructors: here it may be small.
 
 use super::arena::Region;
-use crate::scenarios::spawn;
+use crate::threads::spawn;
 
 #[path = "../../../src/shm/ring/ends.rs"]
 mod ends;

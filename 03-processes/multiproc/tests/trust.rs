@@ -523,8 +523,8 @@ pub extern "C" fn begin() -> i32 {
 }
 "#;
 
-/// The library, made by the compiler from what this test itself was made from; `None` where there is
-/// no compiler.
+/// The library, made by the compiler from what this test itself was made from; `None` where there
+/// is no compiler.
 fn library(place: &Place) -> Option<PathBuf> {
     let dependencies = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let is_ours = |path: &PathBuf| {

@@ -2,7 +2,7 @@
 
 use crate::{
     Job,
-    entry::{Entry, Error},
+    entry::{Entry, Error, now},
     redis::Redis,
     sqlite::Sqlite,
 };

@@ -24,7 +24,7 @@ mod demonstration;
 
 use demonstration::Done;
 use job_queue::{Entry, MOST_RUNS, Place, Settings, State, Store};
-use std::{env, error::Error, ffi::OsStr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{env, ffi::OsStr, path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,

@@ -301,7 +301,7 @@ fn memory() -> (u64, u64) {
     let arena = fs::read_dir("/proc/self/fd").unwrap().find_map(|entry| {
         let path = entry.unwrap().path();
         let target = fs::read_link(&path).ok()?;
-        target.to_str()?.contains("memfd:processes").then_some(path)
+        target.to_str()?.contains("memfd:multiproc").then_some(path)
     });
     let memory = fs::metadata(arena.expect("it is there")).unwrap();
     (memory.blocks() * 512, memory.len())

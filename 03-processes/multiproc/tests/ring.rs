@@ -142,7 +142,7 @@ fn make_rings() {
 fn shared_memory() -> (u64, u64) {
     let open = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
     let is_shared = |path: &PathBuf| {
-        fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:processes"))
+        fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:multiproc"))
     };
     let path = open.into_iter().find(is_shared).expect("rings have been made");
     let memory = fs::metadata(path).unwrap();

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -14,6 +15,14 @@ pub(crate) enum Access {
     Read,
     /// Reading and writing.
     Write,
+}
+
+/// The bytes of a page, which is what the kernel maps and frees as a whole: 4 KiB on x86-64, and 4, 16
+/// or 64 KiB on ARM64.
+pub(crate) fn page_size() -> u64 {
+    static SIZE: OnceLock<u64> = OnceLock::new();
+    // SAFETY: the call takes a number and returns one.
+    *SIZE.get_or_init(|| unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.cast_unsigned())
 }
 
 /// Maps `len` bytes of `file` from `offset` (a multiple of the page size) at a free place.

@@ -122,11 +122,8 @@ impl ByteQueue {
     /// `marker`: no getter has left the ring yet as far as the state says, so no putter writes
     /// there, and if this one is killed the next must find the marker.
     fn give_back(&self, ring: usize, marker: u64) {
-        const PAGE: u64 = 4096;
-        let page = marker - marker % PAGE;
         // If it fails the memory stays in use until the queue comes by again.
-        let _ = self.region.discard(size(ring), page - size(ring));
-        let _ = self.region.discard(page + PAGE, size(ring + 1) - page - PAGE);
+        let _ = self.region.discard_around(size(ring), size(ring), marker);
     }
 
     /// Gives back the memory of a large ring that is empty, unless a putter is at work. The caller

@@ -19,8 +19,8 @@ use crate::sys::fork;
 use crate::sys::limits;
 use crate::sys::sync::lock;
 
-/// "processes, layout 2".
-const MAGIC: u64 = u64::from_ne_bytes(*b"procs\x00\x00\x02");
+/// "multiproc, layout 2", as far as it fits.
+const MAGIC: u64 = u64::from_ne_bytes(*b"multip\x00\x02");
 /// The length of a new file: the header and the first slots.
 const START: u64 = 64 << 10;
 
@@ -136,7 +136,7 @@ pub(super) fn arena() -> io::Result<&'static Arena> {
 
 impl Arena {
     fn create() -> io::Result<Arena> {
-        let file = memfd_create("processes", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let file = memfd_create("multiproc", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         let file = File::from(file);
         limits::check_file_size(START)?;
         file.set_len(START)?;

@@ -11,6 +11,7 @@
 //! of any page size.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 
 /// How many regions there can be.
@@ -122,6 +123,13 @@ impl Extent {
     }
 }
 
+/// The whole pages of `page` bytes in `range`, except the one with the byte `kept`: a run of them before
+/// that page and one behind it, each of which may be empty. The range begins and ends at a page.
+pub(super) fn pages_around(range: Range<u64>, kept: u64, page: u64) -> [Range<u64>; 2] {
+    let kept = kept - kept % page;
+    [range.start..kept, kept + page..range.end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,5 +185,21 @@ mod tests {
         let split = Extent::split(SIZES[1]).unwrap();
         assert!(split.locate(0, SIZES[0] - 1, 2).is_err(), "not across the pieces");
         assert!(split.locate(0, SIZES[1] - 1, 2).is_err(), "not beyond the end");
+    }
+
+    #[test]
+    fn all_pages_but_the_one_that_is_kept_are_given_back() {
+        for page in [4 << 10, 16 << 10, 64 << 10] {
+            // As in a queue's ring: its first word, one in the middle, the last ones.
+            let (start, end) = (32 << 20, 64 << 20);
+            let middle = start + 5 * page;
+            for kept in [start, start + 8, middle - 8, middle, middle + page - 8, end - 8] {
+                let [before, behind] = pages_around(start..end, kept, page);
+                assert_eq!((before.start, behind.end), (start, end));
+                assert!(before.end <= kept && kept + 8 <= behind.start, "{kept} is kept");
+                assert_eq!(behind.start - before.end, page, "and one page only");
+                assert!(before.end.is_multiple_of(page));
+            }
+        }
     }
 }

@@ -8,12 +8,13 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::directory::{ARENA, Held, arena, open_anew};
-use super::layout::{Extent, SLOTS};
+use super::layout::{Extent, SLOTS, pages_around};
 use super::tokens::Token;
 use crate::shm::mapping::Mapping;
 use crate::sys::failpoint::failpoint;
 use crate::sys::file_lock::{self, Kind};
 use crate::sys::fork;
+use crate::sys::mmap::page_size;
 use crate::sys::sync::lock;
 
 /// A region this process holds: shared memory of its own length, zeros when new. The region lives
@@ -200,6 +201,16 @@ impl Region {
     pub(crate) fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
         let at = self.0.extent.locate(self.0.slot, offset, len)?;
         arena()?.punch_bytes(at, len)
+    }
+
+    /// As [`discard`](Self::discard), except for the page with the byte at `kept`. The bytes begin and
+    /// end at multiples of 64 KiB, so at a page.
+    pub(crate) fn discard_around(&self, offset: u64, len: u64, kept: u64) -> io::Result<()> {
+        let mut runs = pages_around(offset..offset + len, kept, page_size()).into_iter();
+        runs.try_for_each(|run| match run.end - run.start {
+            0 => Ok(()),
+            len => self.discard(run.start, len),
+        })
     }
 
     /// Frees whatever nobody holds.

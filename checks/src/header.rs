@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn title_text_and_blocks_are_told_apart() {
         let source = "//! 1 · 一 · One:\n//! two.\n//!\n//! Python: x\n//!\n//! ```output status=1 args=\"--for 3\"\n\
-            //! a\n//!   b\n//!\n//! ```\n//! ```output unordered\n//! c\n//! ```\n\nfn main() {}\n";
+            //! a\n//!   b\n//!\n//! ```\n\
+            //! ```output unordered\n//! c\n//! ```\n\nfn main() {}\n";
         let header = Header::parse(source).unwrap();
         assert_eq!(header.title, "1 · 一 · One: two.");
         assert_eq!(header.text, "\nPython: x\n\n");

@@ -121,26 +121,27 @@ pub(crate) fn memory(id: u32) -> io::Result<u64> {
 /// The names of the threads of this process that are alive, the oldest first.
 pub(crate) fn alive() -> io::Result<Vec<String>> {
     let mut found = Vec::new();
+    // The kernel lists the first thread first, and then the others as they began. Their numbers do
+    // not: they begin anew when they are used up.
     for task in fs::read_dir("/proc/self/task")? {
         let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else {
             continue; // it ended since the directory was read
         };
-        found.extend(parse_stat(&stat));
+        found.extend(living(&stat));
     }
-    found.sort();
-    Ok(found.into_iter().map(|(_, name)| name).collect())
+    Ok(found)
 }
 
-/// `ID (NAME) STATE …`, the seventh word behind the name being the flags. `None` for a thread
+/// The name in `ID (NAME) STATE …`, the seventh word behind it being the flags. `None` for a thread
 /// that has begun to end: `join` can return a moment before the kernel strikes it off its list.
-fn parse_stat(stat: &str) -> Option<(u32, String)> {
+fn living(stat: &str) -> Option<String> {
     const EXITING: u64 = 0x4; // PF_EXITING in the kernel's include/linux/sched.h
     let (id, rest) = stat.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
     let flags: u64 = rest.split(' ').nth(6)?.parse().ok()?;
-    let id = id.parse().ok()?;
+    let id: u32 = id.parse().ok()?;
     let name = if id == process::id() { "main" } else { name };
-    (flags & EXITING == 0).then(|| (id, name.to_owned()))
+    (flags & EXITING == 0).then(|| name.to_owned())
 }
 
 /// The kernel's number for the calling thread.
@@ -234,8 +235,8 @@ mod tests {
     #[test]
     fn a_name_can_hold_anything() {
         let stat = |flags: &str| format!("12 (a) (b) S 1 2 3 4 5 {flags} 7 8\n");
-        assert_eq!(parse_stat(&stat("4194304")), Some((12, "a) (b".into())));
-        assert_eq!(parse_stat(&stat("4194308")), None, "it is ending");
-        assert_eq!(parse_stat("nonsense"), None);
+        assert_eq!(living(&stat("4194304")), Some("a) (b".into()));
+        assert_eq!(living(&stat("4194308")), None, "it is ending");
+        assert_eq!(living("nonsense"), None);
     }
 }

@@ -55,6 +55,7 @@
 //! | `apply`, `apply_async`, `map`, `imap`, `imap_unordered` | the same on [`Pool`] |
 //! | `chunksize` | [`pool::Options::chunk`] |
 //! | `AsyncResult.get()`, `get(timeout)`, `ready()` | [`AsyncResult::get`], [`AsyncResult::get_timeout`], [`AsyncResult::is_ready`] |
+//! | none for a running task (`pebble`: `future.cancel()`, `timeout=…`) | [`AsyncResult::cancel`], [`pool::Options::time_limit`] |
 //! | `close()`, `terminate()`, `join()` | the same on [`Pool`] |
 //! | `Value`, `Array` | [`shared::Value`], [`shared::Array`] |
 //! | `Manager().Queue()` as a task's argument | any [`Queue`] |
@@ -73,7 +74,8 @@
 //! - A value that cannot be encoded is an error at the putter's, and the queue is as before. An
 //!   item that cannot be *decoded* is taken, and its bytes are in the getter's error: left in the
 //!   queue it would keep all getters from the items behind it.
-//! - A pool loses the task that a dying worker was in, and no other.
+//! - A pool loses the task that a dying worker was in, and no other; so it is when a task is
+//!   cancelled or exceeds its time limit, for which its worker is killed.
 //! - No operation waits for a process that has died. There is one delay: if a process is killed at
 //!   the moment at which it is woken to take a lock in shared memory (each queue has two, the shared
 //!   memory itself has one, and each lock of [`sync`] is one), and a third process takes that lock

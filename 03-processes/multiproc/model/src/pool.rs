@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::shm::atomic::{AtomicU32, Ordering};
+use crate::sys::clock;
 use crate::threads::spawn;
 
 #[path = "../../src/pool/claims/mod.rs"]
@@ -62,9 +63,9 @@ pub(crate) fn limit() {
             }
         }
     });
-    let keep = if pool.limit(1, 1) {
+    let keep = if pool.limit(1, 1, false) {
         1
-    } else if pool.limit(1, 2) {
+    } else if pool.limit(1, 2, false) {
         2
     } else {
         TASKS
@@ -74,6 +75,63 @@ pub(crate) fn limit() {
         let by_worker = runs.get::<AtomicU32>(4 * task).load(Ordering::Relaxed);
         assert_eq!(by_worker, u32::from(task < keep), "task {task}, limited to {keep}");
     }
+}
+
+/// The same in a batch with a time limit, where the worker executes a fence before each task, and
+/// there are no barriers.
+pub(crate) fn limit_timed() {
+    const TASKS: usize = 3;
+    let pool = Claims::new().unwrap();
+    let mut worker = LogWriter::new(pool.try_clone().unwrap());
+    pool.offer(1);
+    assert!(worker.claim(1));
+    worker.restart(1, 0);
+    let runs = Arc::new(Region::create(4096).unwrap().map(0, 4096).unwrap());
+    let thread = spawn({
+        let runs = Arc::clone(&runs);
+        move || {
+            for task in 0..TASKS {
+                if !worker.start_task(task) {
+                    return;
+                }
+                runs.get::<AtomicU32>(4 * task).fetch_add(1, Ordering::Relaxed);
+                assert!(worker.push(7, &[]));
+            }
+        }
+    });
+    let keep = (1..TASKS).find(|keep| pool.limit(1, *keep, true)).unwrap_or(TASKS);
+    thread.join().unwrap();
+    for task in 0..TASKS {
+        let by_worker = runs.get::<AtomicU32>(4 * task).load(Ordering::Relaxed);
+        assert_eq!(by_worker, u32::from(task < keep), "task {task}, limited to {keep}");
+    }
+}
+
+/// A start that is read is of the task that it names, and the results before it are seen.
+pub(crate) fn started() {
+    let time = |seq: u64, position: usize| 10 * seq + position as u64;
+    let pool = Claims::new().unwrap();
+    let mut worker = LogWriter::new(pool.try_clone().unwrap());
+    pool.offer(1);
+    pool.offer(2);
+    let thread = spawn(move || {
+        for seq in 1..=2 {
+            assert!(worker.claim(seq));
+            worker.restart(seq, 0);
+            for position in 0..2 {
+                clock::set(time(seq, position));
+                assert!(worker.start_task(position));
+                assert_eq!(worker.push_empty(), Some(true));
+            }
+        }
+    });
+    if let Some(started) = pool.started() {
+        assert_eq!(started.at.as_nanos() as u64, time(started.seq, started.position));
+        if let Some(completed) = pool.completed(started.seq) {
+            assert!(completed >= started.position);
+        }
+    }
+    thread.join().unwrap();
 }
 
 /// What is read of a log is of one batch.

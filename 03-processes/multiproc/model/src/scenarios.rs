@@ -73,6 +73,8 @@ pub const ALL: &[Scenario] = &[
     scenario("claims: a batch claimed and reclaimed", 4, pool::claim_or_reclaim),
     scenario("claims: a batch offered and sent", 4, pool::offer_and_send),
     scenario("claims: a batch limited", 3, pool::limit),
+    scenario("claims: a batch with a time limit limited", 3, pool::limit_timed),
+    scenario("claims: the start of a task", 3, pool::started),
     scenario("claims: a log read while it is written", 2, pool::read_log),
     scenario("claims: the effects of tasks", 2, pool::see_effects),
 ];

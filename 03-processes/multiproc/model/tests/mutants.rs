@@ -24,6 +24,8 @@ const SEQUENCE: &str = "the change continues the release sequence of the commits
 /// The closer changes the word behind this load by a release operation, and a putter that goes to
 /// sleep changes the same word by an acquire operation before it loads.
 const CLOSING: &str = "the operations on the getters' word before it order it";
+/// The reader finds 0 instead.
+const STARTING: &str = "until it is seen, the task is taken for one that is just beginning";
 /// A load that takes its value from a store which is executed later, as ARM permits. The ordering
 /// is needed there, and loom does not have such executions.
 const LATER_STORE: &str =
@@ -38,7 +40,7 @@ const SURVIVORS: &[(&str, &str, &[&str], &str)] = &[
     ("pool/claims/claim.rs", "self.claim_word(seq).compare_exchange(seq, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()", &["Acquire", "Release", "relaxed failure"], ONE_WORD),
     ("pool/claims/claim.rs", "self.claim_word(seq).load(Ordering::Acquire) == seq", &["Relaxed"], ONE_WORD),
     ("pool/claims/limit.rs", "self.words().has_barriers.store(1, Ordering::Release);", &["Relaxed", "late"], ONE_WORD),
-    ("pool/claims/limit.rs", "if words.has_barriers.load(Ordering::Acquire) == 0", &["Relaxed"], ONE_WORD),
+    ("pool/claims/limit.rs", "let has_barriers = words.has_barriers.load(Ordering::Acquire) != 0;", &["Relaxed"], ONE_WORD),
     ("pool/claims/limit.rs", "words.limit.store(confirmed | PROPOSED, Ordering::SeqCst);", &["Relaxed"], FENCED),
     ("pool/claims/limit.rs", "match words.limit.compare_exchange(", &["Acquire", "Release", "relaxed failure"], ONE_WORD),
     ("pool/claims/limit.rs", "let word = limit.load(Ordering::Acquire);", &["Relaxed"], ONE_WORD),
@@ -46,6 +48,7 @@ const SURVIVORS: &[(&str, &str, &[&str], &str)] = &[
     ("pool/claims/log_writer.rs", "words.log_batch.store(seq, Ordering::Relaxed);", &["late"], ALONE),
     ("pool/claims/log_writer.rs", "words.log_first.store(first as u64, Ordering::Relaxed);", &["late"], ALONE),
     ("pool/claims/log_writer.rs", "words.log[self.len].store(head(RUN, 1), Ordering::Release);", &["Relaxed"], ALONE),
+    ("pool/claims/start.rs", "words.started.store(seq << 32 | position as u64, Ordering::Release);", &["late"], STARTING),
     ("queue/bytes/get.rs", "side.found.store((putters.count - state.count) as u32, Ordering::Relaxed);", &["late"], ALONE),
     ("queue/bytes/get.rs", "side.seen_count.store(putters.count, Ordering::Relaxed);", &["late"], ALONE),
     ("queue/bytes/mod.rs", "control.settings.capacity.store(capacity, Ordering::Relaxed);", &["late"], ALONE),

@@ -1,12 +1,22 @@
 //! A batch: tasks of one call that are assigned to a worker together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::arguments::Arguments;
 use super::error::TaskError;
 use super::gather::Sink;
 use super::worker::Execution;
 use crate::process::remote::Remote;
+
+/// What a call's options say of each of its tasks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Policy {
+    /// Whether a task that is lost with its worker is run again.
+    pub(super) retry_lost: bool,
+    /// How long a task may run.
+    pub(super) time_limit: Option<Duration>,
+}
 
 /// Some tasks of one call, which run one after the other in one worker.
 pub(super) struct Batch {
@@ -16,8 +26,7 @@ pub(super) struct Batch {
     pub(super) sink: Arc<dyn Sink>,
     /// The first task's index in the sink.
     pub(super) first: usize,
-    /// Whether a task that is lost with its worker is run again.
-    pub(super) retry_lost: bool,
+    pub(super) policy: Policy,
     /// How many workers have died in the first task.
     pub(super) deaths: u32,
 }
@@ -26,6 +35,11 @@ impl Batch {
     /// How many tasks these are.
     pub(super) fn len(&self) -> usize {
         self.arguments.count
+    }
+
+    /// Whether its results go to this sink.
+    pub(super) fn is_for(&self, sink: &dyn Sink) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.sink), sink)
     }
 
     /// The encoded arguments' size.
@@ -54,7 +68,7 @@ impl Batch {
             arguments: self.arguments.split_off(at),
             sink: Arc::clone(&self.sink),
             first: self.first + at,
-            retry_lost: self.retry_lost,
+            policy: self.policy,
             deaths: 0,
         }
     }

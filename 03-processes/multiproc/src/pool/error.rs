@@ -68,6 +68,11 @@ pub enum TaskError {
     /// after it had: its `Deserialize` refused it, panicked, or left a part of it unread. The bytes
     /// of the argument or the result are in the error.
     Decode(DecodeError),
+    /// The task was [cancelled](crate::AsyncResult::cancel).
+    Cancelled,
+    /// The task took longer than its [time limit](crate::pool::Options::time_limit), and its worker
+    /// was killed.
+    TimedOut,
     /// The pool was closed before the task was submitted.
     Closed,
     /// The pool was terminated, or dropped, before the task had ended.
@@ -98,6 +103,8 @@ impl fmt::Display for TaskError {
             Self::Decode(error) => {
                 write!(f, "the task's argument or result cannot be decoded: {}", error.reason())
             }
+            Self::Cancelled => f.write_str("the task was cancelled"),
+            Self::TimedOut => f.write_str("the task exceeded its time limit"),
             Self::Closed => f.write_str("the pool is closed"),
             Self::Terminated => f.write_str("the pool was terminated"),
             Self::Broken(reason) => write!(f, "the pool is broken: {reason}"),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arguments::{self, Arguments};
-use super::batch::Batch;
+use super::batch::{Batch, Policy};
 use super::error::TaskError;
 use super::gather::Sink;
 use super::scheduler::Scheduler;
@@ -30,7 +30,7 @@ pub(super) struct Submission {
     scheduler: Arc<Scheduler>,
     entry: Remote<Execution>,
     sink: Arc<dyn Sink>,
-    retry_lost: bool,
+    policy: Policy,
 }
 
 impl Submission {
@@ -43,7 +43,7 @@ impl Submission {
         scheduler: &Arc<Scheduler>,
         function: F,
         sink: Arc<dyn Sink>,
-        retry_lost: bool,
+        policy: Policy,
     ) -> Result<Self, TaskError>
     where
         F: Fn(A) -> T + Copy + 'static,
@@ -55,7 +55,7 @@ impl Submission {
         }
         let entry = Remote::new::<F, RunTasks<A, T>>(function)
             .map_err(|_| TaskError::Broken(SpawnError::NotInExecutable.to_string()))?;
-        Ok(Self { scheduler: Arc::clone(scheduler), entry, sink, retry_lost })
+        Ok(Self { scheduler: Arc::clone(scheduler), entry, sink, policy })
     }
 
     /// Submits one task without waiting.
@@ -79,7 +79,7 @@ impl Submission {
             arguments,
             sink: Arc::clone(&self.sink),
             first,
-            retry_lost: self.retry_lost,
+            policy: self.policy,
             deaths: 0,
         };
         self.scheduler.submit(batch, waits)

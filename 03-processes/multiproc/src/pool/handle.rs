@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::async_result::AsyncResult;
 use super::error::TaskError;
-use super::gather::AsyncResult;
 use super::imap::Results;
 use super::options::Options;
 use super::scheduler::Scheduler;

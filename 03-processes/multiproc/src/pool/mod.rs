@@ -32,6 +32,11 @@
 //!   has claimed its batch, if it is the first one), and it has *ended* when its own result is
 //!   published. So a worker that is killed just before it calls the function, or just after the
 //!   function has returned, loses that task as well: one task, never more.
+//! - A task that is [cancelled](AsyncResult::cancel), or exceeds its [time
+//!   limit](Options::time_limit), has its worker killed if it has begun. That is done only when the
+//!   worker has nothing else to do any more, so it ends this task and no other. The task is
+//!   [`TaskError::Cancelled`] or [`TaskError::TimedOut`] and is not run again; if its result was
+//!   published before the worker's death, it has that result.
 //! - The kernel reports the death, and the pool's thread handles it then: no time-out is involved.
 //! - When this process ends, in whatever way, its workers do.
 //!
@@ -68,9 +73,13 @@
 //! | before it has claimed the batch (2, 3) | goes back to the front of the queue, with its batch |
 //! | in the task before it (4, 5) | goes back to the front of the queue |
 //! | in the task (4, 5) | is lost, or is run again (up to twice) |
+//! | in the task, which was cancelled or timed out (4, 5) | has that as its error |
 //! | after it has published the result (5 to 7) | has its result |
 //!
-//! `collector/reap.rs` handles that: it reads the rest of the ring and of the log, fails or
+//! `scheduler/cancel.rs` ends a task early: it removes the task if that can be reclaimed, and
+//! otherwise takes from its worker what comes behind it, and kills the worker.
+//!
+//! `collector/reap.rs` handles a worker's death: it reads the rest of the ring and of the log, fails or
 //! requeues the task, requeues the others, and lets `Scheduler::keep_at_size` spawn a worker. If
 //! the pool's own thread panics, which is a bug of this library, all tasks are
 //! [`TaskError::Broken`].
@@ -78,6 +87,8 @@
 //! | what | when |
 //! | --- | --- |
 //! | a worker's death is handled | when the kernel reports it |
+//! | the worker of a task that is cancelled is killed | before `cancel` returns |
+//! | the worker of a task that exceeds its time limit is killed | then, or 1 ms later |
 //! | a batch that its worker has not claimed moves to an idle one | when that one becomes idle |
 //! | tasks of a claimed batch move to an idle worker | at the second tick (16 ms apart at most) |
 //! | batches of a stopped worker move to an idle one | within two ticks of 50 ms |
@@ -144,11 +155,12 @@
 //!   have them killed with their parent (`PR_SET_PDEATHSIG`).
 //! - An argument takes less than 4 GiB once it is encoded; a larger one is [`TaskError::Encode`].
 //!   Results have no limit but memory.
-//! - A task is not interrupted. One that hangs occupies its worker until the pool is terminated; so
-//!   does an initializer that hangs.
+//! - A task is not interrupted, unless it is cancelled or has a time limit. One that hangs without
+//!   these occupies its worker until the pool is terminated; so does an initializer that hangs.
 //! - A task that overflows its stack kills its worker.
 
 mod arguments;
+mod async_result;
 mod batch;
 mod buffer;
 mod builder;
@@ -164,9 +176,10 @@ mod options;
 mod scheduler;
 mod worker;
 
+pub use async_result::AsyncResult;
 pub use builder::Builder;
 pub use error::{PoolError, TaskError};
-pub use gather::AsyncResult;
 pub use handle::Pool;
 pub use imap::Results;
 pub use options::Options;
+pub use scheduler::Cancel;

@@ -1,5 +1,6 @@
 //! The system below everything: what a process has of its own, and nothing that is shared.
 
+pub(crate) mod clock;
 pub(crate) mod failpoint;
 pub(crate) mod file_lock;
 pub mod fork;

@@ -1,5 +1,6 @@
 //! In place of the library's `sys`: the system as the model has it.
 
+pub(crate) mod clock;
 #[path = "../../../src/sys/failpoint.rs"]
 pub(crate) mod failpoint;
 pub(crate) mod fork;

@@ -8,9 +8,11 @@
 //! first.
 //!
 //! The barrier spares the worker a fence per task, which would cost more than a short task. (The
-//! technique is known as an asymmetric fence; see `membarrier(2)`.)
+//! technique is known as an asymmetric fence; see `membarrier(2)`.) In a batch with a time limit, the
+//! worker reads the clock before each task, and executes a fence as well. Such a batch can be limited
+//! where there is no `membarrier`.
 
-use crate::shm::atomic::Ordering;
+use crate::shm::atomic::{Ordering, fence};
 
 use super::memory::Claims;
 use crate::sys::membarrier;
@@ -28,20 +30,25 @@ impl Claims {
     }
 
     /// The pool: limits the batch that the worker is in to its first `keep` tasks; false if the
-    /// worker may have begun more.
-    pub(in crate::pool) fn limit(&self, seq: u64, keep: usize) -> bool {
+    /// worker may have begun more. `is_fenced` is whether the worker executes a fence before each
+    /// task of this batch.
+    pub(in crate::pool) fn limit(&self, seq: u64, keep: usize, is_fenced: bool) -> bool {
         let words = self.words();
-        if words.has_barriers.load(Ordering::Acquire) == 0
-            || !(1..PROPOSED).contains(&(keep as u64))
-        {
+        let has_barriers = words.has_barriers.load(Ordering::Acquire) != 0;
+        if !(is_fenced || has_barriers) || !(1..PROPOSED).contains(&(keep as u64)) {
             return false;
         }
         let confirmed = seq << 32 | keep as u64;
         words.limit.store(confirmed | PROPOSED, Ordering::SeqCst);
         // From here on, the worker sees the proposal after each result, or this process sees the
         // result.
-        let is_possible =
-            membarrier::execute() && self.completed(seq).is_some_and(|completed| completed < keep);
+        let is_seen = if is_fenced {
+            fence(Ordering::SeqCst);
+            true
+        } else {
+            membarrier::execute()
+        };
+        let is_possible = is_seen && self.completed(seq).is_some_and(|completed| completed < keep);
         let decision = if is_possible { confirmed } else { 0 };
         match words.limit.compare_exchange(
             confirmed | PROPOSED,

@@ -7,7 +7,7 @@
 
 use crate::shm::atomic::{Ordering, fence};
 
-use super::memory::{Claims, LOG, LOW};
+use super::memory::{Claims, LOG, LOW, RESTARTING};
 use super::records::{Records, append_words};
 
 /// Results read from a log.
@@ -31,7 +31,7 @@ impl Claims {
 
     /// How many results of batch `seq` the worker has published. `None` if the log is not of this
     /// batch, or was just emptied.
-    pub(super) fn completed(&self, seq: u64) -> Option<usize> {
+    pub(in crate::pool) fn completed(&self, seq: u64) -> Option<usize> {
         let (epoch, logged) = self.copy_log();
         let is_whole = self.is_in_epoch(epoch);
         let count = Records::new(&logged.bytes).count_up_to(usize::MAX);
@@ -42,6 +42,9 @@ impl Claims {
     fn copy_log(&self) -> (u64, Logged) {
         let words = self.words();
         let state = words.log_state.load(Ordering::Acquire);
+        if state & LOW == RESTARTING {
+            return (state >> 32, Logged::default());
+        }
         let len = (state & LOW) as usize;
         let batch = words.log_batch.load(Ordering::Relaxed);
         let first = words.log_first.load(Ordering::Relaxed) as usize;

@@ -2,7 +2,7 @@
 
 use crate::shm::atomic::{Ordering, compiler_fence, fence};
 
-use super::memory::{Claims, LOG, LOW};
+use super::memory::{Claims, LOG, LOW, RESTARTING};
 use super::records::{RUN, append_words, head};
 
 /// The worker's handle of the shared pages.
@@ -44,6 +44,16 @@ impl LogWriter {
             || self.claims.is_within_limit(self.current, self.end())
     }
 
+    /// Begins the task at this position, in a batch with a time limit. False if the pool has
+    /// reclaimed it and those behind it.
+    pub(in crate::pool) fn start_task(&self, position: usize) -> bool {
+        self.claims.start_task(self.current, position);
+        // The result of the task before is published before the limit is read.
+        fence(Ordering::SeqCst);
+        self.claims.is_unlimited(self.current)
+            || self.claims.is_within_limit(self.current, position)
+    }
+
     /// Empties the log, for the results of batch `seq` from position `first` on. That is a new
     /// *epoch*.
     pub(in crate::pool) fn restart(&mut self, seq: u64, first: usize) {
@@ -51,10 +61,12 @@ impl LogWriter {
         self.epoch = (self.epoch + 1) & LOW;
         (self.len, self.batch, self.first, self.count, self.run) = (0, seq, first, 0, 0);
         // A reader that sees anything of what is written from here on also sees the new epoch.
-        words.log_state.store(self.epoch << 32, Ordering::Relaxed);
+        words.log_state.store(self.epoch << 32 | RESTARTING, Ordering::Relaxed);
         fence(Ordering::Release);
         words.log_batch.store(seq, Ordering::Relaxed);
         words.log_first.store(first as u64, Ordering::Relaxed);
+        // An empty log, too, says how far its batch is.
+        words.log_state.store(self.epoch << 32, Ordering::Release);
     }
 
     /// Adds a result; false if there is no room for it.

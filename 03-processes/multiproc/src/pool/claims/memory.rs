@@ -19,6 +19,9 @@ pub(super) const LOG: usize = 8192;
 /// The lower half of a word.
 pub(super) const LOW: u64 = 0xffff_ffff;
 
+/// The log's length while its batch and its first position change.
+pub(super) const RESTARTING: u64 = LOW;
+
 shared_struct! {
     /// The shared memory's layout. All zeros is valid: nothing offered, nothing logged.
     pub(super) struct Words {
@@ -32,7 +35,13 @@ shared_struct! {
         /// A batch's sequence number in the upper half; in the lower one, how many of its tasks the
         /// worker may run, and `PROPOSED` while that is undecided.
         limit: AtomicU64,
-        /// The log's epoch in the upper half, its length in words in the lower one.
+        /// The latest task with a time limit that the worker has begun: its batch's sequence number
+        /// in the upper half, its position in the lower one; 0 while the next word changes.
+        started: AtomicU64,
+        /// When it began, in nanoseconds.
+        started_at: AtomicU64,
+        /// The log's epoch in the upper half, its length in words, or
+        /// [`RESTARTING`], in the lower one.
         log_state: AtomicU64,
         /// The sequence number of the batch whose results the log holds.
         log_batch: AtomicU64,

@@ -1,7 +1,7 @@
 //! Which batches a worker has claimed and which results it has, in shared memory that outlives the
 //! worker.
 //!
-//! Some pages are shared by the pool and one worker ([`memory`]). They hold three things, each with
+//! Some pages are shared by the pool and one worker ([`memory`]). They hold four things, each with
 //! a module of its own:
 //!
 //! 1. **Claims** ([`claim`]). The pool *offers* a batch before it sends it; the worker *claims* it
@@ -14,6 +14,7 @@
 //!    several tasks are collected here and sent together, because a message for each result would
 //!    cost more than a short task. A result counts as soon as it is in the log, even if the worker
 //!    dies before it sends it.
+//! 4. **The start** ([`start`]) of the task that the worker is in, if its batch has a time limit.
 //!
 //! Nothing here waits, and there is no lock, so no death on either side can block the other.
 
@@ -23,9 +24,11 @@ mod log_reader;
 mod log_writer;
 mod memory;
 mod records;
+mod start;
 #[cfg(test)]
 mod tests;
 
 pub(super) use log_writer::LogWriter;
 pub(super) use memory::{Claims, MAX_SPAN};
 pub(super) use records::Records;
+pub(super) use start::Started;

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::memory::LOG;
-use super::{Claims, LogWriter, MAX_SPAN, Records};
+use super::{Claims, LogWriter, MAX_SPAN, Records, Started};
+use crate::sys::clock;
 
 #[test]
 fn a_batch_is_claimed_or_reclaimed() {
@@ -24,11 +25,11 @@ fn a_batch_is_limited_to_the_tasks_that_have_begun() {
     claims.offer(1);
     assert!(claims.is_offered(1) && log.claim(1) && !claims.is_offered(1));
     log.restart(1, 0);
-    assert!(!claims.limit(1, 1), "its barriers do not reach the worker");
+    assert!(!claims.limit(1, 1, false), "its barriers do not reach the worker");
     claims.accept_barriers();
     assert_eq!([log.push_empty(), log.push_empty()], [Some(true); 2]);
-    assert!(!claims.limit(1, 2), "the third may have begun");
-    assert!(claims.limit(1, 4));
+    assert!(!claims.limit(1, 2, false), "the third may have begun");
+    assert!(claims.limit(1, 4, false));
     assert!(log.push(0, b"result") && log.may_go_on());
     assert_eq!(log.push_empty(), Some(false));
     assert!(!log.may_go_on());
@@ -38,7 +39,7 @@ fn a_batch_is_limited_to_the_tasks_that_have_begun() {
     log.restart(2, 0);
     assert_eq!(log.push_empty(), Some(true));
     assert_eq!((claims.completed(1), claims.completed(2), claims.received()), (None, Some(1), 2));
-    assert!(!claims.limit(1, 5), "it has ended");
+    assert!(!claims.limit(1, 5, false), "it has ended");
     assert_eq!(log.push_empty(), Some(true));
 }
 
@@ -67,7 +68,7 @@ fn every_task_of_a_limited_batch_is_run_once() {
             let mut keep = TASKS;
             while !worker.is_finished() && keep == TASKS {
                 let wanted = claims.completed(number).map_or(1, |completed| completed + 1);
-                if wanted < TASKS && claims.limit(number, wanted) {
+                if wanted < TASKS && claims.limit(number, wanted, false) {
                     keep = wanted;
                 }
             }
@@ -160,4 +161,53 @@ fn empty_results_are_counted() {
     log.restart(3, 0);
     (0..LOG - 1).for_each(|_| assert!(log.push(1, b"")));
     assert!(log.push_empty().is_some() && log.push_empty().is_some() && !log.push(1, b""));
+}
+
+#[test]
+fn a_batch_with_a_time_limit_is_limited_without_barriers() {
+    let claims = Claims::new().unwrap();
+    let mut log = LogWriter::new(claims.try_clone().unwrap());
+    claims.offer(1);
+    assert!(log.claim(1));
+    log.restart(1, 0);
+    assert!(log.start_task(0) && log.push_empty() == Some(true));
+    assert!(log.start_task(1));
+    assert!(!claims.limit(1, 2, false) && claims.limit(1, 2, true));
+    assert_eq!(log.push_empty(), Some(false));
+    assert!(!log.start_task(2));
+}
+
+#[test]
+fn the_start_of_a_task_is_never_another_ones() {
+    let claims = Claims::new().unwrap();
+    let mut log = LogWriter::new(claims.try_clone().unwrap());
+    assert_eq!(claims.started(), None);
+    let before = clock::now();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seq = 0;
+            while !stop.load(Ordering::Relaxed) {
+                seq += 1;
+                claims.offer(seq);
+                assert!(log.claim(seq));
+                (0..10).for_each(|position| assert!(log.start_task(position)));
+            }
+        });
+        let (mut latest, mut seen) = (None::<Started>, 0);
+        while seen < 10_000 {
+            let Some(started) = claims.started() else {
+                continue;
+            };
+            assert!(started.at >= before && started.at <= clock::now() && started.position < 10);
+            if let Some(latest) = latest {
+                let order = |it: Started| (it.seq, it.position);
+                assert!(order(started) >= order(latest) && started.at >= latest.at);
+                assert!(order(started) > order(latest) || started.at == latest.at);
+            }
+            seen += usize::from(latest != Some(started));
+            latest = Some(started);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::ipc::codec;
 use crate::pool::claims::{Claims, Records};
+use crate::pool::error::TaskError;
 use crate::pool::gather::Sink;
 use crate::pool::messages::{LogHeader, tag};
 use crate::pool::scheduler::{Scheduler, Spawned, State, WorkerHandle};
@@ -15,8 +16,15 @@ use crate::sys::sync::lock;
 /// How many results are read from one worker before it is another one's turn.
 const MOST: usize = 4096;
 
-/// Tasks that have no result yet: their sink, the first one's index, and how many they are.
-pub(super) type Unfinished = (Arc<dyn Sink>, usize, usize);
+/// Tasks that have no result yet.
+pub(super) struct Unfinished {
+    pub(super) sink: Arc<dyn Sink>,
+    /// The first one's index.
+    pub(super) first: usize,
+    pub(super) count: usize,
+    /// The error of a task that was cancelled or has timed out.
+    pub(super) error: Option<TaskError>,
+}
 
 /// The end of a worker's ring of results, and how far its batch is.
 pub(super) struct ResultReader {
@@ -135,17 +143,20 @@ impl ResultReader {
         let Some(worker) = state.worker(self.id) else {
             return Vec::new();
         };
-        let assigned = worker.take_assigned();
-        let done = if self.progress.sink.take().is_some() { self.progress.done } else { 0 };
-        let mut unfinished: Vec<Unfinished> = assigned
-            .into_iter()
-            .map(|(_, batch)| {
-                let count = batch.len();
-                (batch.sink, batch.first, count)
-            })
-            .collect();
-        if let Some((_, first, count)) = unfinished.first_mut() {
-            (*first, *count) = (*first + done, *count - done);
+        let mut done = if self.progress.sink.take().is_some() { self.progress.done } else { 0 };
+        let mut killed = worker.killed.take();
+        let mut unfinished = Vec::new();
+        for (seq, batch) in worker.take_assigned() {
+            let (first, mut count) = (batch.first + done, batch.len() - done);
+            done = 0;
+            let sink = Arc::clone(&batch.sink);
+            // It is the last one of its batch.
+            if let Some(killed) = killed.take_if(|killed| killed.seq == seq) {
+                count -= 1;
+                let (sink, first, error) = (batch.sink, first + count, Some(killed.error));
+                unfinished.push(Unfinished { sink, first, count: 1, error });
+            }
+            unfinished.push(Unfinished { sink, first, count, error: None });
         }
         unfinished
     }

@@ -1,7 +1,7 @@
 //! Handling a worker's death, and the end of a terminated pool's tasks.
 //!
 //! What the worker had published counts. The task it was in is lost, or run again if its caller has
-//! allowed that. The tasks that it had not begun go back to the front of the queue, in their order.
+//! allowed that, unless the worker was killed because that task was cancelled or has timed out. The tasks that it had not begun go back to the front of the queue, in their order.
 
 use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, MutexGuard};
@@ -43,8 +43,13 @@ pub(super) fn reap(scheduler: &Scheduler, mut reader: ResultReader, end: End) {
         } else {
             state.mark_proven(reader.id);
             let deaths = if done == 0 { batch.deaths + 1 } else { 1 };
-            let error = task_error(&outcome, end);
-            let retries = batch.retry_lost && matches!(error, TaskError::WorkerLost { .. });
+            let killed = state.workers[at].killed.take();
+            let killed = killed.filter(|task| (task.seq, task.position) == (seq, done));
+            let error = match (task_error(&outcome, end), killed) {
+                (TaskError::WorkerLost { .. }, Some(killed)) => killed.error,
+                (error, _) => error,
+            };
+            let retries = batch.policy.retry_lost && matches!(error, TaskError::WorkerLost { .. });
             if retries && deaths < MAX_DEATHS {
                 if let Some(mut rest) = batch.after(done) {
                     rest.deaths = deaths;
@@ -85,7 +90,9 @@ pub(super) fn fail_all<'a>(
 }
 
 fn fail(unfinished: Vec<Unfinished>, error: &TaskError) {
-    unfinished.into_iter().for_each(|(sink, first, count)| sink.fail(first, count, error));
+    for Unfinished { sink, first, count, error: own } in unfinished {
+        sink.fail(first, count, own.as_ref().unwrap_or(error));
+    }
 }
 
 /// The error of tasks that a terminated pool did not finish.

@@ -43,6 +43,8 @@ struct Collector<'a> {
     readers: Vec<ResultReader>,
     tick_at: Option<Instant>,
     log_tick: Duration,
+    /// When to look at the time limits next.
+    look_at: Option<Instant>,
 }
 
 /// What a poll has found.
@@ -58,7 +60,7 @@ struct Poll {
 impl<'a> Collector<'a> {
     fn new(scheduler: &'a Scheduler, spawned: Vec<Spawned>) -> Self {
         let readers = spawned.into_iter().map(ResultReader::new).collect();
-        Self { scheduler, readers, tick_at: None, log_tick: LOG_TICKS[0] }
+        Self { scheduler, readers, tick_at: None, log_tick: LOG_TICKS[0], look_at: None }
     }
 
     fn run(mut self) {
@@ -85,7 +87,8 @@ impl<'a> Collector<'a> {
                 return;
             }
             if poll.found == 0 {
-                events.wait(key, [self.tick_at, poll.retry_at].into_iter().flatten().min());
+                let times = [self.tick_at, self.look_at, poll.retry_at];
+                events.wait(key, times.into_iter().flatten().min());
             }
         }
     }
@@ -130,6 +133,11 @@ impl<'a> Collector<'a> {
             self.split_longest(&mut state);
             state.assign_queued();
         }
+        if state.look_at.is_some_and(|at| now >= at) {
+            self.enforce_time_limits(&mut state);
+            state.assign_queued();
+        }
+        self.look_at = state.look_at;
         if state.phase == Phase::Closed && !state.has_tasks() {
             let working = state.workers.iter_mut().filter(|worker| !worker.is_retired);
             working.for_each(WorkerHandle::retire);
@@ -162,6 +170,15 @@ impl<'a> Collector<'a> {
             self.tick_at = Some(self.tick_at.map_or(at, |planned| planned.min(at)));
         }
         state.is_watched = self.tick_at.is_some();
+    }
+
+    /// Kills the workers whose tasks have exceeded their time limits.
+    fn enforce_time_limits(&mut self, state: &mut State) {
+        for (id, keep) in state.enforce_time_limits() {
+            if let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) {
+                reader.limit(keep);
+            }
+        }
     }
 
     /// With nothing in the queue, and workers that are idle: they get tasks of the claimed batch in

@@ -28,7 +28,6 @@ pub(super) use monitor::Monitor;
 pub(super) use ordered::Ordered;
 pub(super) use outcome::{Outcome, decode};
 pub(super) use runs::Runs;
-pub use single::AsyncResult;
 pub(super) use single::Single;
 pub(super) use sink::{Gather, Sink};
 pub(super) use stream::Stream;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::draw::Imap;
+use crate::pool::batch::Policy;
 use crate::pool::error::TaskError;
 use crate::pool::feed::Submission;
 use crate::pool::gather::decode;
@@ -49,7 +50,7 @@ impl<'a, T: Serialize + DeserializeOwned> Results<'a, T> {
         arguments: I,
         is_ordered: bool,
         chunk: usize,
-        retry_lost: bool,
+        policy: Policy,
     ) -> Self
     where
         I: Iterator<Item = A> + Send + 'static,
@@ -58,7 +59,7 @@ impl<'a, T: Serialize + DeserializeOwned> Results<'a, T> {
     {
         let sink = Imap::sink(is_ordered);
         let submission =
-            Submission::new::<F, A, T>(scheduler, function, Arc::clone(&sink) as _, retry_lost);
+            Submission::new::<F, A, T>(scheduler, function, Arc::clone(&sink) as _, policy);
         let workers = scheduler.workers();
         let state = match submission {
             Err(error) => State::Failed(error),

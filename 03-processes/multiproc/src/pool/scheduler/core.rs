@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::state::{Phase, State};
 use crate::pool::batch::Batch;
@@ -91,10 +92,16 @@ impl Scheduler {
         if let Some(error) = state.refusal() {
             return Err(error);
         }
+        if batch.policy.time_limit == Some(Duration::ZERO) {
+            drop(state);
+            batch.fail(&TaskError::TimedOut);
+            return Ok(());
+        }
         let is_logged = batch.len() > 1;
+        let look_at = state.look_at;
         state.enqueue_last(batch);
         state.assign_queued();
-        if !state.is_watched || (is_logged && !state.reads_logs) {
+        if !state.is_watched || (is_logged && !state.reads_logs) || state.look_at != look_at {
             state.is_watched = true;
             state.reads_logs |= is_logged;
             drop(state);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::cancel::plan_look_for;
 use super::restart::{PROVEN, RestartPolicy};
 use super::worker::WorkerHandle;
 use crate::pool::batch::Batch;
@@ -34,6 +35,8 @@ pub(in crate::pool) struct State {
     /// batch need not wake it.
     pub(in crate::pool) is_watched: bool,
     pub(in crate::pool) reads_logs: bool,
+    /// When the collector looks at the time limits next.
+    pub(in crate::pool) look_at: Option<Instant>,
     /// How many workers there are to be.
     size: usize,
     max_tasks_per_worker: Option<usize>,
@@ -54,6 +57,7 @@ impl State {
             waiting: 0,
             is_watched: false,
             reads_logs: false,
+            look_at: None,
             size,
             max_tasks_per_worker,
             last_id: 0,
@@ -92,6 +96,7 @@ impl State {
             };
             if let Some(batch) = self.queue.pop_front() {
                 self.queue_bytes -= batch.bytes();
+                plan_look_for(&batch, &mut self.look_at);
                 worker.assign(batch, self.max_tasks_per_worker, &mut self.message);
             }
         }
@@ -116,6 +121,7 @@ impl State {
             for batch in busiest.reclaim(half).into_iter().rev() {
                 let worker = &mut self.workers[idle];
                 if worker.accepts() {
+                    plan_look_for(&batch, &mut self.look_at);
                     worker.assign(batch, self.max_tasks_per_worker, &mut self.message);
                 } else {
                     self.enqueue_first(batch);

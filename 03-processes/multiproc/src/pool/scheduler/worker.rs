@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cancel::KilledTask;
 use crate::ipc::codec;
 use crate::pool::batch::Batch;
 use crate::pool::buffer::keep_small;
-use crate::pool::claims::{Claims, MAX_SPAN};
+use crate::pool::claims::{Claims, MAX_SPAN, Started};
 use crate::pool::worker::BatchHeader;
 use crate::process::Child;
 use crate::shm::ring;
@@ -44,6 +45,8 @@ pub(in crate::pool) struct WorkerHandle {
     is_stopped: bool,
     /// The first batch assigned, if it was not claimed, and since when that is known.
     unclaimed: Option<(u64, Instant)>,
+    /// The task for which it was killed.
+    pub(in crate::pool) killed: Option<KilledTask>,
 }
 
 impl WorkerHandle {
@@ -68,6 +71,7 @@ impl WorkerHandle {
             is_proven: false,
             is_stopped: false,
             unclaimed: None,
+            killed: None,
         }
     }
 
@@ -94,7 +98,12 @@ impl WorkerHandle {
     pub(super) fn assign(&mut self, batch: Batch, max_tasks: Option<usize>, message: &mut Vec<u8>) {
         self.seq += 1;
         self.is_stopped = false;
-        let header = BatchHeader { seq: self.seq, count: batch.len(), entry: batch.entry };
+        let header = BatchHeader {
+            seq: self.seq,
+            count: batch.len(),
+            entry: batch.entry,
+            is_timed: batch.policy.time_limit.is_some(),
+        };
         message.clear();
         codec::encode_own(&header, message);
         message.extend_from_slice(&batch.arguments.bytes);
@@ -168,6 +177,57 @@ impl WorkerHandle {
         reclaimed
     }
 
+    /// Reclaims this batch; `None` if it has claimed it.
+    pub(super) fn reclaim_one(&mut self, seq: u64) -> Option<Batch> {
+        let at = self.assigned.iter().position(|(assigned, _)| *assigned == seq)?;
+        if !self.claims.reclaim(seq) {
+            return None;
+        }
+        let (_, batch) = self.assigned.remove(at)?;
+        self.assigned_bytes -= batch.bytes();
+        self.tasks -= batch.len();
+        Some(batch)
+    }
+
+    /// Reclaims the batches behind this one, the latest first; false if it has claimed one of them.
+    pub(super) fn reclaim_behind(&mut self, seq: u64) -> (Vec<Batch>, bool) {
+        if self.claims.received() > seq {
+            return (Vec::new(), false);
+        }
+        let count = self.assigned.iter().rev().take_while(|(behind, _)| *behind > seq).count();
+        let reclaimed = self.reclaim(count);
+        let is_last = reclaimed.len() == count;
+        (reclaimed, is_last)
+    }
+
+    /// The shortest time that is left to a task of those assigned, if one has a time limit; and the
+    /// latest task with a limit that was started, which may have ended. `clock` is the time now.
+    pub(super) fn time_left(&self, clock: Duration) -> Option<(Duration, Option<Started>)> {
+        if self.killed.is_some() {
+            return None;
+        }
+        let started = self.claims.started();
+        let left = |(seq, batch): &(u64, Batch)| {
+            let limit = batch.policy.time_limit?;
+            let started = started.filter(|started| started.seq == *seq);
+            let elapsed = started.map_or(Duration::ZERO, |it| clock.saturating_sub(it.at));
+            Some(limit.saturating_sub(elapsed))
+        };
+        Some((self.assigned.iter().filter_map(left).min()?, started))
+    }
+
+    /// Whether it has published no result of a task that it has started, as far as can be seen.
+    pub(super) fn may_be_in(&self, Started { seq, position, .. }: Started) -> bool {
+        let Some((_, batch)) = self.assigned.front().filter(|(first, _)| *first == seq) else {
+            // The collector has not read all results before it.
+            return false;
+        };
+        // The result of a batch of one is in the ring.
+        batch.len() == 1
+            || (position < batch.len()
+                && self.claims.completed(seq).is_some_and(|completed| completed == position))
+    }
+
     /// Whether it has left its first batch unclaimed for a while; reclaimed then, its batches are
     /// taken for those of a stopped worker.
     pub(super) fn is_overdue(&mut self, now: Instant) -> bool {
@@ -195,11 +255,27 @@ impl WorkerHandle {
         (!self.claims.is_offered(*seq)).then_some((*seq, batch.len()))
     }
 
-    /// Limits the batch that it has claimed to the first `keep` tasks, and returns the others;
-    /// `None` if it may have begun more.
+    /// Limits a batch that it has claimed to the first `keep` tasks, and returns the others, if
+    /// there are any.
+    ///
+    /// # Errors
+    ///
+    /// It may have begun more.
+    pub(super) fn limit(&mut self, seq: u64, keep: usize) -> Result<Option<Batch>, ()> {
+        match self.assigned.front() {
+            Some((first, batch)) if *first == seq && keep < batch.len() => {
+                self.split_claimed(keep).map(Some).ok_or(())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Limits the first batch, which it has claimed, to the first `keep` tasks, and returns the
+    /// others; `None` if it may have begun more.
     pub(super) fn split_claimed(&mut self, keep: usize) -> Option<Batch> {
         let (seq, batch) = self.assigned.front_mut()?;
-        if !self.claims.limit(*seq, keep) {
+        // It executes a fence before each task with a time limit.
+        if !self.claims.limit(*seq, keep, batch.policy.time_limit.is_some()) {
             return None;
         }
         let rest = batch.split_off(keep);

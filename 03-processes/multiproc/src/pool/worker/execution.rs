@@ -27,6 +27,8 @@ pub(in crate::pool) struct BatchHeader {
     /// How many tasks the batch has.
     pub(in crate::pool) count: usize,
     pub(in crate::pool) entry: Remote<Execution>,
+    /// Whether each task has a time limit.
+    pub(in crate::pool) is_timed: bool,
 }
 
 /// A batch that is run.
@@ -69,6 +71,9 @@ where
         // the drop of what it returned. After a panic the loop goes on with the next task.
         while let Err(panic) = panics::catch(|| {
             for argument in arguments.by_ref() {
+                if output.is_timed() && !output.start_task() {
+                    return;
+                }
                 observer::report(Event::TaskStarted);
                 result.clear();
                 let outcome = match codec::decode::<A>(argument) {

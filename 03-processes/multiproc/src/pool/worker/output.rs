@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use super::execution::BatchHeader;
 use crate::ipc::codec;
 use crate::ipc::error::{DecodeError, EncodeError};
 use crate::pool::buffer::keep_small;
@@ -29,6 +30,8 @@ pub(super) struct Output {
     log: LogWriter,
     /// Whether the batch is one task: its result is sent at once.
     is_single: bool,
+    /// Whether each task has a time limit.
+    is_timed: bool,
     /// A message being built.
     message: Vec<u8>,
     /// Handles in results that the pool may not hold yet.
@@ -41,21 +44,37 @@ impl Output {
             results,
             log: LogWriter::new(claims),
             is_single: true,
+            is_timed: false,
             message: Vec::new(),
             in_flight: Vec::new(),
         }
     }
 
-    /// Claims a batch of so many tasks, whose results come next; false if it was reclaimed.
-    pub(super) fn claim(&mut self, seq: u64, count: usize) -> bool {
+    /// Claims a batch, whose results come next; false if it was reclaimed.
+    pub(super) fn claim(&mut self, batch: &BatchHeader) -> bool {
+        let &BatchHeader { seq, count, is_timed, .. } = batch;
         let is_claimed = self.log.claim(seq);
         if is_claimed {
             self.is_single = count == 1;
+            self.is_timed = is_timed;
             if !self.is_single {
                 self.log.restart(seq, 0);
             }
         }
         is_claimed
+    }
+
+    /// Whether each task of the batch has a time limit, and so must be [started](Self::start_task).
+    #[inline]
+    pub(super) fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
+    /// Begins the next task of a batch with a time limit. False if the pool has reclaimed it and
+    /// those behind it.
+    #[cold]
+    pub(super) fn start_task(&self) -> bool {
+        self.log.start_task(if self.is_single { 0 } else { self.log.end() })
     }
 
     /// Publishes the result of the next task. False if the batch has no further task, or the pool

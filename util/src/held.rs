@@ -3,7 +3,7 @@
 //!
 //! | part | how it is known |
 //! | --- | --- |
-//! | memory of their own | what they have written, and a share of what they share: [`measure::memory`](crate::measure::memory) |
+//! | memory of their own | what they have written, and a share of what they share: [`measure::memory`] |
 //! | page tables | `VmPTE` in `/proc/PID/status` |
 //! | kernel stacks | 16 KiB per thread, the default on x86-64 and 64-bit ARM |
 //! | sockets | those that are open, by what `/proc/net/protocols` says that one of their kind takes |

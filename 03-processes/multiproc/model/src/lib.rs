@@ -1,7 +1,7 @@
 //! The protocols of multiproc's shared memory under a model checker, and mutants of them.
 //!
 //! This crate compiles the very files of the library: the event count, the ring, the queue of bytes
-//! and the claims of the pool. Only the modules below them are others: [`atomic`](shm) has atomics
+//! and the claims of the pool. Only the modules below them are others: `shm::atomic` has atomics
 //! that [loom](https://docs.rs/loom) controls, and the futex sleeps and wakes loom's threads. So
 //! loom runs a [scenario](scenarios) in every interleaving, and with every value that the C11
 //! memory model allows each load to see, which is more than an x86 processor does.

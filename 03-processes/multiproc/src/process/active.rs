@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::process::reaper::{self, Started};
 
-/// A living process that this one started, whoever holds its [`Child`]; see [`active_children`].
+/// A living process that this one started, whoever holds its [`Child`](crate::Child); see [`active_children`].
 #[derive(Clone)]
 pub struct ActiveChild {
     started: Arc<Started>,
@@ -31,20 +31,20 @@ impl ActiveChild {
         self.started.end().is_none()
     }
 
-    /// Asks it to end (`SIGTERM`); as [`Child::terminate`].
+    /// Asks it to end (`SIGTERM`); as [`Child::terminate`](crate::Child::terminate).
     ///
     /// # Errors
     ///
-    /// As [`Child::terminate`].
+    /// As [`Child::terminate`](crate::Child::terminate).
     pub fn terminate(&self) -> io::Result<()> {
         self.started.signal(Signal::TERM)
     }
 
-    /// Ends it (`SIGKILL`); as [`Child::kill`].
+    /// Ends it (`SIGKILL`); as [`Child::kill`](crate::Child::kill).
     ///
     /// # Errors
     ///
-    /// As [`Child::kill`].
+    /// As [`Child::kill`](crate::Child::kill).
     pub fn kill(&self) -> io::Result<()> {
         self.started.signal(Signal::KILL)
     }
@@ -63,7 +63,7 @@ impl fmt::Debug for ActiveChild {
 }
 
 /// The living processes that this one started, the oldest first: those of pools too, and those
-/// whose [`Child`] was dropped.
+/// whose [`Child`](crate::Child) was dropped.
 ///
 /// ```
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -14,7 +14,7 @@
 //!
 //! # Invariants of the `unsafe` code
 //!
-//! [`WORD`] always points to an `AtomicU32` that lives until the process ends: a static, or the
+//! `WORD` always points to an `AtomicU32` that lives until the process ends: a static, or the
 //! beginning of a mapped page that is never unmapped once the pointer has been published. Every bit
 //! pattern of the word is valid.
 //!

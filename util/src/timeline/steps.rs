@@ -14,13 +14,13 @@ use std::fmt;
 /// steps.add("subtract", "load: 0");
 /// steps.add("subtract", "store -1");
 /// steps.add("add", "store 1");
-/// assert_eq!(steps.to_string(), "\
-///    add      subtract
+/// let picture = "   add      subtract
 /// 1  load: 0
 /// 2  │        load: 0
 /// 3  │        store -1
 /// 4  store 1
-/// ");
+/// ";
+/// assert_eq!(steps.to_string(), picture);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steps {

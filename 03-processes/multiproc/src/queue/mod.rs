@@ -63,12 +63,13 @@
 //! as they are; other types go through `postcard`, which walks a `Vec<u8>` *inside* another type
 //! byte by byte: put `serde_bytes::ByteBuf` there.
 
+mod builder;
 mod bytes;
+mod error;
 
 #[cfg(test)]
 mod tests;
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -79,108 +80,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ipc::codec;
-use crate::ipc::error::{DecodeError, EncodeError};
 use crate::shm::arena::{Region, RegionId};
 use crate::shm::handle;
 use crate::shm::transit::{Carrier, Encoding};
 use crate::sys::fork;
 use crate::sys::hash::fingerprint;
+pub use builder::Builder;
 use bytes::{ByteQueue, GetFailure, PutFailure, Wait};
-
-/// Why an item was not put. The queue is as it was before.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum PutError {
-    /// There is no room now ([`Queue::try_put`]).
-    Full,
-    /// There was no room until the time-out ([`Queue::put_timeout`]).
-    TimedOut,
-    /// The queue has been closed.
-    Closed,
-    /// The encoded item has more bytes than the queue takes.
-    TooLarge {
-        /// Its length in bytes.
-        len: usize,
-        /// The most the queue takes.
-        max: u64,
-    },
-    /// The item cannot be encoded.
-    Encode(EncodeError),
-    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork
-    /// of the one that holds the queue.
-    System(io::Error),
-}
-
-impl fmt::Display for PutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PutError::Full => f.write_str("the queue is full"),
-            PutError::TimedOut => f.write_str("timed out waiting for space in the queue"),
-            PutError::Closed => f.write_str("the queue is closed"),
-            PutError::TooLarge { len, max } => {
-                write!(f, "the item takes {len} bytes, the queue at most {max}")
-            }
-            PutError::Encode(error) => {
-                write!(f, "the item cannot be encoded: {}", error.reason())
-            }
-            PutError::System(_) => f.write_str("the queue's memory cannot be used"),
-        }
-    }
-}
-
-impl Error for PutError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            PutError::System(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-/// Why no item was got.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum GetError {
-    /// There is none now ([`Queue::try_get`]).
-    Empty,
-    /// There was none until the time-out ([`Queue::get_timeout`]).
-    TimedOut,
-    /// The queue has been closed, and all its items have been got.
-    Closed,
-    /// The item's bytes are not what the type is encoded to. The item is taken, or it would keep
-    /// all getters from those behind it: its bytes are in the error.
-    Decode(DecodeError),
-    /// The item holds a handle (of a queue, a ring) that came too late: no process holds the thing
-    /// any more.
-    Gone,
-    /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork
-    /// of the one that holds the queue.
-    System(io::Error),
-}
-
-impl fmt::Display for GetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            GetError::Empty => "the queue is empty",
-            GetError::TimedOut => "timed out waiting for an item of the queue",
-            GetError::Closed => "the queue is closed and empty",
-            GetError::Decode(error) => {
-                return write!(f, "the item cannot be decoded: {}", error.reason());
-            }
-            GetError::Gone => "the item holds a handle to what no process holds any more",
-            GetError::System(_) => "the queue's memory cannot be used",
-        })
-    }
-}
-
-impl Error for GetError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            GetError::System(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+pub use error::{GetError, PutError};
 
 /// A handle to a queue in shared memory. See the [module](self) for what it promises.
 ///
@@ -190,59 +97,6 @@ impl Error for GetError {
 pub struct Queue<T> {
     inner: Arc<ByteQueue>,
     items: PhantomData<fn(T) -> T>,
-}
-
-/// How to make a queue that is not just bounded or unbounded.
-///
-/// ```
-/// use multiproc::queue::{Builder, PutError};
-///
-/// let queue = Builder::new().capacity(10).max_item_bytes(1000).build::<Vec<u8>>()?;
-/// assert!(matches!(queue.put(&vec![0; 1001]), Err(PutError::TooLarge { len: 1001, max: 1000 })));
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Builder {
-    capacity: Option<usize>,
-    max_item_bytes: Option<u64>,
-}
-
-impl Builder {
-    /// An unbounded queue for items of up to 32 GiB.
-    #[must_use]
-    pub fn new() -> Builder {
-        Builder::default()
-    }
-
-    /// At most `items` at once.
-    ///
-    /// # Panics
-    ///
-    /// When `items` is zero: nothing could ever be put.
-    #[must_use]
-    pub fn capacity(mut self, items: usize) -> Builder {
-        assert!(items > 0, "a queue for no items");
-        self.capacity = Some(items);
-        self
-    }
-
-    /// Refuses items whose encoding is longer than `bytes`.
-    #[must_use]
-    pub fn max_item_bytes(mut self, bytes: u64) -> Builder {
-        self.max_item_bytes = Some(bytes);
-        self
-    }
-
-    /// Makes the queue.
-    ///
-    /// # Errors
-    ///
-    /// When the system gives no shared memory.
-    pub fn build<T>(&self) -> io::Result<Queue<T>> {
-        let capacity = self.capacity.map_or(0, |items| items as u64);
-        let inner = ByteQueue::create(capacity, self.max_item_bytes.unwrap_or(u64::MAX))?;
-        Ok(Queue { inner: Arc::new(inner), items: PhantomData })
-    }
 }
 
 impl<T> Queue<T> {

@@ -16,9 +16,10 @@ use std::time::Instant;
 use crate::shm::atomic::{AtomicU32, Ordering, fence};
 use crate::sys::futex as sys;
 use crate::sys::futex::Change;
+use crate::sys::sync::Deadline;
 
 /// Whether a deadline (if there is one) has passed.
-pub(crate) fn is_past(deadline: Option<Instant>) -> bool {
+pub(crate) fn is_past(deadline: Deadline) -> bool {
     deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
@@ -26,7 +27,7 @@ pub(crate) fn is_past(deadline: Option<Instant>) -> bool {
 /// clock; `None` is never). May return early, after a signal for instance: callers look again and
 /// come back.
 #[track_caller]
-pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
+pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     if left.is_none_or(|left| !left.is_zero()) {
         sys::wait(word, expected, left);

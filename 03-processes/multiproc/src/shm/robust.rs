@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 use crate::shm::futex;
 use crate::shm::mapping::Shared;
 use crate::shm::spin;
+use crate::sys::sync::Deadline;
 
 /// The first and the longest sleep for the lock, each twice as long as the one before it: so late
 /// is a waiter after the death that nobody tells of.
@@ -136,7 +137,7 @@ impl RobustMutex {
     /// Takes the lock as [`lock`](Self::lock) does, but gives up at `deadline` (never, if it is
     /// `None`).
     #[inline]
-    pub(crate) fn lock_until(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
+    pub(crate) fn lock_until(&self, deadline: Deadline) -> Option<Guard<'_>> {
         if self.state.load(Ordering::Relaxed) == FREE
             && let Some(guard) = self.try_lock()
         {
@@ -146,7 +147,7 @@ impl RobustMutex {
     }
 
     #[cold]
-    fn lock_late(&self, deadline: Option<Instant>) -> Option<Guard<'_>> {
+    fn lock_late(&self, deadline: Deadline) -> Option<Guard<'_>> {
         spin::spin_until(spin::spins() / 8, spin::SOON, || {
             self.state.load(Ordering::Relaxed) == FREE
         });

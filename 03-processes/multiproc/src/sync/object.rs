@@ -14,6 +14,7 @@ use crate::shm::handle;
 use crate::shm::mapping::{Mapping, Shared};
 use crate::sys::fork;
 use crate::sys::hash::fingerprint;
+use crate::sys::sync::Deadline;
 
 /// Where the structure's tables begin, one behind the other, or a value that it guards.
 const BEHIND: usize = 4096;
@@ -139,16 +140,16 @@ fn forked() -> ! {
 /// The sleeps of one who waits for what a dead process may hold.
 pub(super) struct Naps {
     begun: Instant,
-    deadline: Option<Instant>,
+    deadline: Deadline,
 }
 
 impl Naps {
-    pub(super) fn until(deadline: Option<Instant>) -> Naps {
+    pub(super) fn until(deadline: Deadline) -> Naps {
         Naps { begun: Instant::now(), deadline }
     }
 
     /// Until when to sleep now.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Deadline {
         let now = Instant::now();
         let nap = (now - self.begun) / 4;
         let nap = nap.clamp(Duration::from_millis(20), Duration::from_millis(500));

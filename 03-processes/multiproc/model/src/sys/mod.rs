@@ -7,3 +7,6 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod membarrier;
 pub(crate) mod mmap;
+#[path = "../../../src/sys/sync.rs"]
+#[allow(dead_code)]
+pub(crate) mod sync;

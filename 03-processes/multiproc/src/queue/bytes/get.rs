@@ -1,6 +1,6 @@
 //! Getting an item, and giving back the memory of large rings.
 
-use super::place::{KEPT, MARKER, PREFIX, advance, footprint, ring_of, size};
+use super::position::{KEPT, MARKER, PREFIX, advance, footprint, ring_of, size};
 use super::side::{CLOSED, State};
 use super::{ByteQueue, GetFailure, Wait};
 use crate::shm::atomic::{AtomicU64, Ordering};

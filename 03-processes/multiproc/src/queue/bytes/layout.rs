@@ -9,7 +9,7 @@ pub(super) const CONTROL_LEN: usize = 4096;
 
 shared_struct! {
     pub(super) struct Control {
-        settings: Line<Settings>,
+        settings: Line<QueueSettings>,
         put: Line<Side>,
         get: Line<Side>,
         put_lock: Line<RobustMutex>,
@@ -19,7 +19,7 @@ shared_struct! {
 
 shared_struct! {
     /// Written once, or once and at close.
-    pub(super) struct Settings {
+    pub(super) struct QueueSettings {
         /// Zero is unbounded.
         capacity: AtomicU64,
         max_len: AtomicU64,

@@ -46,15 +46,16 @@ use crate::shm::futex;
 use crate::shm::mapping::Mapping;
 use crate::shm::robust::{Guard, RobustMutex};
 use crate::sys::failpoint::failpoint;
+use crate::sys::sync::Deadline;
 
 mod get;
 mod layout;
-mod place;
+mod position;
 mod put;
 mod side;
 
 use layout::{CONTROL_LEN, Control};
-use place::{MAX_LEN, REGION_LEN, RINGS, size};
+use position::{MAX_LEN, REGION_LEN, RINGS, size};
 use side::CLOSED;
 #[cfg(test)]
 use side::WAITING;
@@ -79,7 +80,7 @@ pub(super) enum GetFailure {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wait {
     Not,
-    Until(Option<Instant>),
+    Until(Deadline),
 }
 
 /// One process's view of a queue of byte strings.

@@ -1,7 +1,7 @@
 //! Putting an item.
 
 use super::layout::Side;
-use super::place::{KEPT, MARKER, PREFIX, advance, footprint, place, ring_of, size};
+use super::position::{KEPT, MARKER, PREFIX, advance, find_room, footprint, ring_of, size};
 use super::side::{State, WAITING};
 use super::{ByteQueue, PutFailure, Wait};
 use crate::shm::atomic::{AtomicU64, Ordering};
@@ -90,7 +90,7 @@ impl ByteQueue {
         }
         let place = loop {
             let may_put = capacity == 0 || state.count - getters.count < capacity;
-            if may_put && let Some(place) = place(state, getters, needed, fresh) {
+            if may_put && let Some(place) = find_room(state, getters, needed, fresh) {
                 break place;
             }
             if fresh {

@@ -2,12 +2,11 @@
 //! a sleeper.
 //! wakes.
 
-use std::time::Instant;
-
 use super::layout::Side;
 use crate::shm::atomic::{Ordering, fence};
 use crate::shm::{futex, spin};
 use crate::sys::failpoint::failpoint;
+use crate::sys::sync::Deadline;
 
 /// In a side's word: a process of the other side sleeps until the word changes.
 pub(super) const WAITING: u32 = 1;
@@ -87,7 +86,7 @@ impl Side {
         &self,
         seen: State,
         worth: u32,
-        deadline: Option<Instant>,
+        deadline: Deadline,
         give_up: impl Fn(u32) -> bool,
         before_sleep: impl FnOnce(),
     ) {

@@ -40,7 +40,7 @@ shared_struct! {
 
 shared_struct! {
     /// One region. It is live while `generation` is odd.
-    pub(super) struct Slot {
+    pub(super) struct RegionEntry {
         generation: AtomicU64,
         /// [`Extent`] as a number; of the last region where there is none now, and zero where there
         /// never was one.
@@ -167,7 +167,7 @@ impl Arena {
     }
 
     /// The slot, which has been used: beyond those the file may have no memory.
-    pub(super) fn slot(&self, slot: u32) -> &Slot {
+    pub(super) fn slot(&self, slot: u32) -> &RegionEntry {
         self.directory.get(slot_at(slot))
     }
 
@@ -217,5 +217,5 @@ pub(super) fn open_anew(file: BorrowedFd<'_>) -> io::Result<File> {
 }
 
 pub(super) fn slot_at(slot: u32) -> usize {
-    SLOTS_AT + slot as usize * size_of::<Slot>()
+    SLOTS_AT + slot as usize * size_of::<RegionEntry>()
 }

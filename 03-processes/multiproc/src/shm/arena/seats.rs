@@ -28,7 +28,7 @@ const SERIALS_AT: usize = 3 << 20;
 const TABLE_LEN: usize = size_of::<[AtomicU64; SEATS]>();
 const _: () = assert!(SERIALS_AT + TABLE_LEN <= TOKENS_AT);
 const _: () =
-    assert!(SLOTS_AT + SLOTS as usize * size_of::<super::directory::Slot>() <= SERIALS_AT);
+    assert!(SLOTS_AT + SLOTS as usize * size_of::<super::directory::RegionEntry>() <= SERIALS_AT);
 
 /// A process, living or dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

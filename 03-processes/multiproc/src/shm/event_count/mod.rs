@@ -5,7 +5,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -13,6 +12,7 @@ use crate::shm::arena::{Region, RegionId};
 use crate::shm::handle;
 use crate::shm::mapping::Mapping;
 use crate::sys::fork;
+use crate::sys::sync::Deadline;
 
 pub(crate) mod word;
 
@@ -86,9 +86,10 @@ impl EventCount {
     }
 
     /// Sleeps until there is a notification, unless there has been one since `key` was taken, or
-    /// until `deadline` (`None`: without a limit). It may return for no reason: look, and wait
-    /// again with a new key. Returns at once in a fork of the process that has the event count.
-    pub fn wait(&self, key: Key, deadline: Option<Instant>) {
+    /// until `deadline` (`None` is no limit; see [deadlines](crate::ring#deadlines)). It may return
+    /// without a notification: check the condition, and wait again with a new key. In a fork of the
+    /// process that has the event count it returns at once.
+    pub fn wait(&self, key: Key, deadline: Deadline) {
         if !fork::is_fork() {
             self.word().wait(key, deadline);
         }

@@ -8,11 +8,10 @@
 //! wakes: a notifier killed before it leaves the bit to the next one, which wakes in its place.
 //! (Two that notify at once may leave the bit set while nobody sleeps, which costs a system call.)
 
-use std::time::Instant;
-
 use crate::shm::atomic::{AtomicU32, Ordering, fence};
 use crate::shm::futex;
 use crate::shm::mapping::shared_struct;
+use crate::sys::sync::Deadline;
 
 shared_struct! {
     /// An event count in memory that is already shared. Zero is one for which nobody waits.
@@ -37,7 +36,7 @@ impl EventWord {
 
     /// Sleeps until there is a notification, unless there has been one since the key was taken, or
     /// until the deadline. May return early.
-    pub(crate) fn wait(&self, key: Key, deadline: Option<Instant>) {
+    pub(crate) fn wait(&self, key: Key, deadline: Deadline) {
         futex::wait(&self.word, key.0, deadline);
     }
 

@@ -86,7 +86,7 @@ impl Ends {
 
     /// Where the bytes at `position` lie, and how many follow before the ring's end.
     #[inline]
-    pub(super) fn place(&self, position: u64) -> (usize, usize) {
+    pub(super) fn locate(&self, position: u64) -> (usize, usize) {
         let offset = position as usize & (self.capacity - 1);
         (DATA_AT + offset, self.capacity - offset)
     }

@@ -15,6 +15,14 @@
 //! message cut off half-way is for the other side to drop: when a writer is dead, [`Closer::close`]
 //! the ring and read what is whole.
 //!
+//! # Deadlines
+//!
+//! [`Sender::send`], [`Receiver::recv`] and [`EventCount::wait`] take a deadline, where the rest of
+//! the library takes a time-out. They are called in loops: a wait may end early, and a message that
+//! was sent in part is sent again. One deadline limits the whole loop; a time-out would begin anew
+//! with each call. `None` is no limit. `Instant::now().checked_add(timeout)` turns a time-out into a
+//! deadline, and one that the clock cannot represent into `None`.
+//!
 //! Source of the scheme: L. Lamport, "Proving the Correctness of Multiprocess Programs" (1977); the
 //! cached counters: J. Giacomoni et al., "FastForward for Efficient Pipeline Parallelism" (2008).
 

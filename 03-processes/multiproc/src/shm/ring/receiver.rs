@@ -1,7 +1,5 @@
 //! The end of a ring that receives.
 
-use std::time::Instant;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ends::{Closer, Ends, PREFIX};
@@ -9,6 +7,7 @@ use super::error::RingError;
 use crate::shm::atomic::{AtomicU64, Ordering};
 use crate::shm::{futex, spin};
 use crate::sys::fork;
+use crate::sys::sync::Deadline;
 
 /// The end that receives. There is one.
 #[derive(Debug)]
@@ -35,13 +34,14 @@ impl Receiver {
         Receiver { ends, head, tail_seen, published: head, missing: None, message: Vec::new() }
     }
 
-    /// The next message, waited for until `deadline` (`None`: as long as it takes).
+    /// The next message, waited for until `deadline` (`None` is no limit; see
+    /// [deadlines](crate::ring#deadlines)).
     ///
     /// # Errors
     ///
     /// [`RingError::Closed`] when the ring is closed and all that was sent whole has been received;
     /// [`RingError::TimedOut`].
-    pub fn recv(&mut self, deadline: Option<Instant>) -> Result<&[u8], RingError> {
+    pub fn recv(&mut self, deadline: Deadline) -> Result<&[u8], RingError> {
         self.recv_spinning(spin::spins(), deadline)
     }
 
@@ -50,7 +50,7 @@ impl Receiver {
     pub(crate) fn recv_spinning(
         &mut self,
         spins: u32,
-        deadline: Option<Instant>,
+        deadline: Deadline,
     ) -> Result<&[u8], RingError> {
         loop {
             if self.advance()? {
@@ -116,14 +116,14 @@ impl Receiver {
                 Some(missing) => missing,
                 None => {
                     // The writer publishes a length only whole.
-                    let (at, _) = self.ends.place(self.head);
+                    let (at, _) = self.ends.locate(self.head);
                     let len = self.ends.memory.get::<AtomicU64>(at).load(Ordering::Relaxed);
                     self.head += PREFIX as u64;
                     bytes -= PREFIX;
                     usize::try_from(len).expect("the length of a slice")
                 }
             };
-            let (at, until_end) = self.ends.place(self.head);
+            let (at, until_end) = self.ends.locate(self.head);
             let piece = missing.min(until_end).min(bytes);
             self.ends.memory.read(at, piece, &mut self.message);
             self.head += piece.next_multiple_of(8) as u64;

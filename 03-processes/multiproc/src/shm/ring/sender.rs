@@ -1,7 +1,5 @@
 //! The end of a ring that sends.
 
-use std::time::Instant;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ends::{Closer, Ends, PREFIX};
@@ -9,6 +7,7 @@ use super::error::RingError;
 use crate::shm::atomic::{AtomicU64, Ordering};
 use crate::shm::{futex, spin};
 use crate::sys::fork;
+use crate::sys::sync::Deadline;
 
 /// The end that sends. There is one.
 #[derive(Debug)]
@@ -29,13 +28,14 @@ impl Sender {
         Sender { ends, tail, head_seen, written: None }
     }
 
-    /// Sends `message`, waiting for room until `deadline` (`None`: as long as it takes).
+    /// Sends `message`, waiting for room until `deadline` (`None` is no limit; see
+    /// [deadlines](crate::ring#deadlines)).
     ///
     /// # Errors
     ///
     /// [`RingError::Closed`]; [`RingError::TimedOut`], after which a part may be written: call
     /// again with the same message, or close the ring.
-    pub fn send(&mut self, message: &[u8], deadline: Option<Instant>) -> Result<(), RingError> {
+    pub fn send(&mut self, message: &[u8], deadline: Deadline) -> Result<(), RingError> {
         loop {
             if self.try_send(message)? {
                 return Ok(());
@@ -88,7 +88,7 @@ impl Sender {
             if room < PREFIX {
                 return Ok(false);
             }
-            let (at, _) = self.ends.place(self.tail);
+            let (at, _) = self.ends.locate(self.tail);
             self.ends.memory.get::<AtomicU64>(at).store(message.len() as u64, Ordering::Relaxed);
             self.tail += PREFIX as u64;
             room -= PREFIX;
@@ -96,7 +96,7 @@ impl Sender {
         }
         let mut written = self.written.unwrap_or(0);
         while written < message.len() && room > 0 {
-            let (at, until_end) = self.ends.place(self.tail);
+            let (at, until_end) = self.ends.locate(self.tail);
             let piece = (message.len() - written).min(until_end).min(room);
             self.ends.memory.write(at, &message[written..written + piece]);
             written += piece;

@@ -46,7 +46,7 @@ pub(super) fn footprint(len: usize) -> u64 {
 /// In the present ring, or at the beginning of one no getter can be in. Only if `may_move`: the
 /// getters' state is fresh.
 #[inline]
-pub(super) fn place(state: State, getters: State, needed: u64, may_move: bool) -> Option<u64> {
+pub(super) fn find_room(state: State, getters: State, needed: u64, may_move: bool) -> Option<u64> {
     let (here, theirs) = (ring_of(state.position), ring_of(getters.position));
     let size_here = size(here);
     // Getters behind in another ring come to this one at its beginning, where its first item lies.

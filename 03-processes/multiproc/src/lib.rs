@@ -58,6 +58,9 @@
 //! | none for a running task (`pebble`: `future.cancel()`, `timeout=…`) | [`AsyncResult::cancel`], [`pool::Options::time_limit`] |
 //! | `close()`, `terminate()`, `join()` | the same on [`Pool`] |
 //! | `Value`, `Array` | [`shared::Value`], [`shared::Array`] |
+//! | `shared_memory.SharedMemory`, `ShareableList` | [`shared::Shared`] (written once), [`sync::Mutex`] of a slice |
+//! | `Lock`, `RLock`, `Semaphore` | [`sync::Mutex`], [`sync::ReentrantMutex`], [`sync::Semaphore`] |
+//! | `Event`, `Condition`, `Barrier` | [`sync::Event`], [`sync::Condvar`], [`sync::Barrier`] |
 //! | `Manager().Queue()` as a task's argument | any [`Queue`] |
 //! | `BaseManager(address, authkey)`, `serve_forever`, `connect` | the crate `multiproc-manager` |
 //!
@@ -76,6 +79,9 @@
 //!   queue it would keep all getters from the items behind it.
 //! - A pool loses the task that a dying worker was in, and no other; so it is when a task is
 //!   cancelled or exceeds its time limit, for which its worker is killed.
+//! - A mutex whose holder dies goes to the next process, which gets an error with it; permits and
+//!   read locks are given back; a barrier is broken, as an error. One that waits may die without
+//!   any effect on the others, except at a barrier. The module [`sync`] has the table.
 //! - No operation waits for a process that has died. There is one delay: if a process is killed at
 //!   the moment at which it is woken to take a lock in shared memory (each queue has two, the shared
 //!   memory itself has one, and each lock of [`sync`] is one), and a third process takes that lock

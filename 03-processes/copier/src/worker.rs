@@ -443,7 +443,8 @@ impl Work<'_> {
                 return placed;
             }
             count += 1;
-            self.slot.report(count, outcome.bytes);
+            // What is to be linked is done only when it is, at the very end.
+            self.slot.report(count - outcome.linked.len() as u64, outcome.bytes);
             if self.pump.moved >= BUDGET && position + 1 < total {
                 outcome.rest = Some(position + 1);
                 return placed;

@@ -1,12 +1,13 @@
 //! Multiprocessing for Rust: processes that run a function, queues and pipes between them, and a
 //! pool.
 //!
-//! - A [process](Builder) runs one function of this program, and [`join`](Child::join) has its
-//!   result.
+//! - A [process](Builder) runs one function of this program, and [`join`](Child::join) returns the
+//!   function's result.
 //! - A [`Queue`] carries items between any number of processes, bounded or not; a [pipe] connects
 //!   two.
 //! - A [`Pool`] keeps processes for many short tasks.
-//! - A [ring] is the fastest way from one process to another; [shared] numbers are seen by all.
+//! - A [ring] is the fastest way from one process to another. [Shared](shared) numbers can be read
+//!   and changed by all processes.
 //!
 //! Queues for programs on other machines are in the crate `multiproc-manager`.
 //!
@@ -29,8 +30,8 @@
 //! }
 //! ```
 //!
-//! A process is started afresh (this program again, not a copy of this process), so threads and
-//! their locks do no harm, and it runs a plain `fn` or a closure that captures nothing. Arguments
+//! A process starts this program again; it is not a copy of this process, so it inherits neither
+//! threads nor locked mutexes. It runs a plain `fn` or a closure that captures nothing. Arguments
 //! and results are values that `serde` can encode.
 //!
 //! # From Python
@@ -66,27 +67,28 @@
 //!
 //! # When something dies
 //!
-//! - A child's panic is an error with its message and place; its death by a signal or an exit is an
-//!   error that says so.
-//! - A process's children end with it, however it ended (`SIGKILL` too), and theirs with them. When
-//!   the *thread* that started one ends, nothing happens.
-//! - What ended is reaped at once, whether or not anybody joins it: there are no zombies.
-//! - A message in a pipe arrives whole or not at all, also when its sender is killed in the middle.
-//! - What was put into a queue stays there when its putter dies. A process killed in the middle of
-//!   a put or a get leaves the queue as it was or as it was to be, and the others go on.
-//! - A value that cannot be encoded is an error at the putter's, and the queue is as before. An
-//!   item that cannot be *decoded* is taken, and its bytes are in the getter's error: left in the
-//!   queue it would keep all getters from the items behind it.
-//! - A pool loses the task that a dying worker was in, and no other; so it is when a task is
-//!   cancelled or exceeds its time limit, for which its worker is killed.
-//! - A mutex whose holder dies goes to the next process, which gets an error with it; permits and
-//!   read locks are given back; a barrier is broken, as an error. One that waits may die without
-//!   any effect on the others, except at a barrier. The module [`sync`] has the table.
+//! - If a child panics, `join` returns an error with the panic's message and location. If it is
+//!   killed by a signal or exits, the error contains the signal or the exit status.
+//! - When a process ends in any way (`SIGKILL` included), its children are killed, and theirs too.
+//!   When only the *thread* that started a child ends, the child goes on.
+//! - A child that has ended is reaped at once, whether or not it is joined: there are no zombies.
+//! - A message in a pipe arrives whole or not at all, even if its sender is killed while it sends.
+//! - An item stays in a queue when its producer is killed. If a process is killed in the middle of
+//!   a put or a get, this operation has either taken effect or not, and the other processes go on.
+//! - If a value cannot be encoded, `put` returns an error and the queue is unchanged. If an item
+//!   cannot be *decoded*, `get` returns an error with its bytes. The item is removed, since
+//!   otherwise the items behind it would never be delivered.
+//! - When a worker of a pool dies, only the task that it was running is lost. The same holds when a
+//!   task is cancelled or exceeds its time limit, for which its worker is killed.
+//! - When the holder of a mutex dies, the next process gets the mutex with an error. The permits
+//!   and read locks of a dead process are released. A barrier with a dead party is broken, and
+//!   waiting for it returns an error. The death of a waiter has no effect on the others, except at
+//!   a barrier. The module [`sync`] has the table.
 //! - No operation waits for a process that has died. There is one delay: if a process is killed at
-//!   the moment at which it is woken to take a lock in shared memory (each queue has two, the shared
-//!   memory itself has one, and each lock of [`sync`] is one), and a third process takes that lock
-//!   meanwhile, the others that wait for it may notice only when they next poll it: 50 ms later,
-//!   or, if they have been waiting for long, up to two seconds later.
+//!   the moment at which it is woken to take a lock in shared memory (each queue has two, the
+//!   shared memory itself has one, and each lock of [`sync`] is one), and a third process takes
+//!   that lock meanwhile, the other waiters may notice only when they next poll the lock. They do
+//!   so after 50 ms, then with exponential back-off, at the latest after 2 s.
 //!
 //! Not promised:
 //!
@@ -159,30 +161,33 @@
 //!
 //! # Layout
 //!
-//! For those who read the source: the modules lie in layers. A file imports files of its own layer
-//! and of the layers above it in this table, and no cycle of files import each other.
+//! For readers of the source: the modules form layers. A file imports files of its own layer and of
+//! the layers above it in this table, and there are no cyclic imports.
 //!
 //! | layer | what it is for |
 //! | --- | --- |
-//! | `sys` | what one process has of its own: locks, deadlines, signals, panics, the observer |
-//! | `shm` | shared memory: the arena and its regions, what waits and locks in it, rings, shared numbers |
+//! | `sys` | state of one process: locks, deadlines, signals, panics, the observer |
+//! | `shm` | shared memory: the arena and its regions, waiting, locks, rings, shared numbers |
 //! | `ipc` | values as bytes, packets with descriptors, pipes |
-//! | `process` | starting a process, what it says to its parent, its end |
+//! | `process` | starting a process, its messages to its parent, its end |
+//! | `sync` | locks, condition variables, barriers between processes |
 //! | `queue` | queues: items in shared memory |
 //! | `pool` | pools: processes, rings and claims |
 //!
-//! **The path of an item.** [`Queue::put`] encodes the value (`ipc::codec`), takes the putters' lock
-//! (`shm::robust`), writes the bytes into a ring in shared memory and publishes them by one atomic
-//! store (`queue::bytes::put`), which wakes a getter that sleeps on the other side's word
-//! (`shm::futex`). [`Queue::get`] does the same on the getters' side (`queue::bytes::get`), and
-//! decodes the bytes when it has given up the lock. The protocol is described in `queue::bytes`.
+//! **The path of an item.** [`Queue::put`] encodes the value (`ipc::codec`) and takes the
+//! producers' lock (`shm::robust`). It writes the bytes into a ring in shared memory and publishes
+//! them by one atomic change of a word (`queue::bytes::put`), which also wakes a consumer that
+//! sleeps on that word (`shm::futex`). [`Queue::get`] takes the consumers' lock, copies the bytes
+//! and publishes that they are taken in the same way (`queue::bytes::get`). It decodes the bytes
+//! after it has released the lock. The protocol is described in `queue::bytes`.
 //!
 //! **The path of a task.** [`Pool::map`] encodes the arguments in chunks (`pool::feed`) and queues
-//! them in this process (`pool::dispatch`). Each worker has two rings of its own (`shm::ring`): the
-//! caller's thread gives it tasks through one (`pool::workers`), and the worker takes them, claims
-//! each in shared memory (`pool::claims`), runs it and answers through the other (`pool::worker`).
-//! The pool's thread reads the answers (`pool::collector`), and handles the deaths of workers; the
-//! caller decodes the results (`pool::gathered`). What is promised is at the head of [`pool`].
+//! them in this process (`pool::scheduler`). Each worker has two rings of its own (`shm::ring`):
+//! the caller's thread gives it tasks through one (`pool::scheduler`), and the worker takes them,
+//! claims each in shared memory (`pool::claims`), runs it and answers through the other
+//! (`pool::worker`). The pool's thread reads the answers (`pool::collector`), and handles the
+//! deaths of workers; the caller decodes the results (`pool::gather`). What is promised is at the
+//! head of [`pool`].
 #![deny(unsafe_code)]
 
 mod ipc;

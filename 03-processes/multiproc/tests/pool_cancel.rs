@@ -1,5 +1,5 @@
-//! The pool: cancelled tasks and time limits. Exactly the task that was meant is ended, whatever the
-//! workers do meanwhile.
+//! The pool: cancelled tasks and time limits. Exactly the task that was meant is ended, whatever
+//! the workers do meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! `postcard`'s serializer, which also checks what the format cannot show.
+//! `postcard`'s serializer, with checks of properties that the format does not record.
 //!
 //! A sequence is encoded as its length and its elements, and a structure as its fields alone. A
 //! `Serialize` that announces one length and writes another, or that skips a field, gives bytes

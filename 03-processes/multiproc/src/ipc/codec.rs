@@ -1,5 +1,5 @@
-//! Values to bytes and back: `postcard`, but for a `Vec<u8>` and a `String` their own bytes, at the
-//! speed of memory.
+//! Encoding values as bytes, and decoding them. The format is `postcard`, except that a `Vec<u8>`
+//! and a `String` are encoded as their own bytes, by one copy.
 
 use std::any::Any;
 use std::cell::Cell;

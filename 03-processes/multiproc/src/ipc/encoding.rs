@@ -1,7 +1,7 @@
-//! Values as bytes, for libraries that carry them by ways of their own: over a network, in a file.
+//! Values as bytes, for libraries that transport them in their own way: over a network, in a file.
 //!
-//! A queue, a pipe and a pool encode by themselves. What they do for handles in a value (of queues,
-//! of rings), [`encode`] does too: such a handle keeps what it stands for until it is decoded.
+//! A queue, a pipe and a pool encode values by themselves. [`encode`] treats handles in a value (to
+//! queues, to rings) as they do: until such a handle is decoded, it keeps its queue or its ring.
 //!
 //! ```
 //! use multiproc::{Queue, encoding};

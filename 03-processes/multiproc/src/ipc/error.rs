@@ -1,4 +1,4 @@
-//! Why a value cannot be encoded or decoded: the library's only two errors of that kind.
+//! The two errors of encoding and decoding, which all modules of the library use.
 
 use std::error::Error;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! From process to process: values as bytes, packets, descriptors, pipes.
+//! Communication between two processes: values as bytes, packets, descriptors, pipes.
 //!
 //! From the bottom up: [`codec`] makes bytes of a value, with [`checked`] between it and the
 //! format; [`socket`] carries bytes and descriptors, large ones through [`overflow`]; [`passing`]

@@ -1,5 +1,5 @@
-//! The bytes of a packet that do not fit its message: they travel in an anonymous file in memory
-//! (`memfd`), whose descriptor goes along.
+//! The bytes of a packet that do not fit its message. They travel in an anonymous file in memory
+//! (`memfd`), whose descriptor is sent with the message.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};

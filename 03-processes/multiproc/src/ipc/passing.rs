@@ -1,7 +1,8 @@
 //! Descriptors in values: how they get from a value into a packet and back.
 //!
-//! A value that stands for a descriptor (an end of a pipe) puts a duplicate of it on a list of this
-//! thread while it is being encoded, and encodes its index; decoding goes the other way.
+//! A value that contains a descriptor (an end of a pipe) is encoded in two steps: a duplicate of
+//! the descriptor is put on a list of this thread, and its index is encoded. Decoding reads the
+//! index and takes the descriptor from the list.
 
 use std::cell::RefCell;
 use std::os::fd::{BorrowedFd, OwnedFd};

@@ -1,10 +1,10 @@
-//! Pipes: two typed ends in any two processes, messages whole and in order.
+//! Pipes: two typed ends in any two processes. Messages arrive whole and in order.
 //!
 //! [`simplex`] goes one way, [`duplex`] both. Either end can be an argument or the result of a
-//! [process](crate::spawn()), or a message in another pipe; sent by value, it is there and no
-//! longer here. When the last copy of the other end is gone (closed, or its process ended, however
-//! it did), a receiver gets what was sent and then [`RecvError::Closed`], a sender
-//! [`SendError::Closed`] at once.
+//! [process](crate::spawn()), or a message in another pipe; an end that is sent by value moves to
+//! the other process. When the last copy of the other end is gone (closed, or its process ended in
+//! any way), a receiver gets all messages that were sent and then [`RecvError::Closed`]; a sender
+//! gets [`SendError::Closed`] at once.
 //!
 //! ```
 //! use multiproc::pipe::{self, Duplex, RecvError};
@@ -21,7 +21,7 @@
 //!     let child = multiproc::spawn(double, there)?;
 //!     here.send(&21)?;
 //!     assert_eq!(here.recv()?, 42);
-//!     drop(here); // the child's `recv` says `Closed`
+//!     drop(here); // the child's `recv` returns `Closed`
 //!     child.join()?;
 //!     Ok(())
 //! }

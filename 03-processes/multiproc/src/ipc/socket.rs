@@ -1,11 +1,11 @@
 //! Packets between two processes: bytes and file descriptors, whole or not at all.
 //!
 //! A packet is one message on a `SOCK_SEQPACKET` socket, so the kernel delivers all of it or none:
-//! a sender killed half-way leaves no torn packet behind, and several senders may share one socket.
-//! The first [`INLINE`] bytes travel in the message itself; what is beyond them travels in a [file
-//! in memory](overflow) whose descriptor goes along (`SCM_RIGHTS`). So even the largest packet is
-//! one system call that fits the socket's buffer, and a sender never has to wait in the middle of
-//! one.
+//! a sender that is killed never leaves a part of a packet, and several senders may share one
+//! socket. The first [`INLINE`] bytes travel in the message itself. The bytes beyond them travel in
+//! a [file in memory](overflow) whose descriptor is sent with the message (`SCM_RIGHTS`). So even
+//! the largest packet is one system call that fits the socket's buffer, and a sender never has to
+//! wait in the middle of a packet.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};

@@ -51,8 +51,9 @@ impl<T> AsyncResult<T> {
     /// - Processes that the task has started by this library end with the worker; those that it has
     ///   started by [`std::process::Command`] go on ([what is not
     ///   promised](crate::pool#what-is-not-promised)).
-    /// - A cancelled task is not run again ([`Options::retry_lost`](crate::pool::Options::retry_lost)).
-    ///   One whose worker died before that, and which waits to be run again, is removed.
+    /// - A cancelled task is not run again
+    ///   ([`Options::retry_lost`](crate::pool::Options::retry_lost)). One whose worker died before
+    ///   that, and which waits to be run again, is removed.
     /// - A worker that has become another user's process cannot be killed. Its task goes on, and
     ///   the worker ends after it.
     ///

@@ -79,9 +79,9 @@
 //! `scheduler/cancel.rs` ends a task early: it removes the task if that can be reclaimed, and
 //! otherwise takes from its worker what comes behind it, and kills the worker.
 //!
-//! `collector/reap.rs` handles a worker's death: it reads the rest of the ring and of the log, fails or
-//! requeues the task, requeues the others, and lets `Scheduler::keep_at_size` spawn a worker. If
-//! the pool's own thread panics, which is a bug of this library, all tasks are
+//! `collector/reap.rs` handles a worker's death: it reads the rest of the ring and of the log,
+//! fails or requeues the task, requeues the others, and lets `Scheduler::keep_at_size` spawn a
+//! worker. If the pool's own thread panics, which is a bug of this library, all tasks are
 //! [`TaskError::Broken`].
 //!
 //! | what | when |

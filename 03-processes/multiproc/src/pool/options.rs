@@ -81,8 +81,8 @@ impl<'a> Options<'a> {
     /// The time runs from the task's [begin](crate::pool#when-something-dies) in a worker until its
     /// result is published, and goes on while the worker is stopped. Waiting for a worker does not
     /// count. The pool looks at a task when its time has run out, or a millisecond later, and then
-    /// kills it, on a busy machine as soon as the pool's thread is scheduled. A task that ends until
-    /// then has its result.
+    /// kills it, on a busy machine as soon as the pool's thread is scheduled. A task that ends
+    /// until then has its result.
     ///
     /// With [`Duration::ZERO`], no task is run: each is [`TaskError::TimedOut`]. A time that the
     /// clock cannot represent, such as [`Duration::MAX`], is no limit. Reading the clock costs each

@@ -1,4 +1,4 @@
-//! The living children of this process, whoever holds their handles.
+//! The living children of this process, with or without a handle in the program.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,8 @@ use rustix::process::Signal;
 
 use crate::process::reaper::{self, Started};
 
-/// A living process that this one started, whoever holds its [`Child`](crate::Child); see [`active_children`].
+/// A living process that this one started, even if its [`Child`](crate::Child) was dropped; see
+/// [`active_children`].
 #[derive(Clone)]
 pub struct ActiveChild {
     started: Arc<Started>,

@@ -1,4 +1,4 @@
-//! Starting a process: what it is to run, and how.
+//! Starting a process: its function and argument, and its options.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -54,7 +54,8 @@ where
 /// ```
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///     multiproc::init();
-///     let child = multiproc::Builder::new(|()| multiproc::current().name).name("reader").spawn(())?;
+///     let builder = multiproc::Builder::new(|()| multiproc::current().name);
+///     let child = builder.name("reader").spawn(())?;
 ///     assert_eq!(child.name(), "reader");
 ///     assert_eq!(child.join()?, "reader");
 ///     Ok(())

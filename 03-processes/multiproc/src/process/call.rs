@@ -1,5 +1,5 @@
-//! The call of a child's function, in the child: the part that knows the types of its argument and
-//! its result.
+//! Calling a child's function in the child. This is the part that knows the types of the argument
+//! and of the result.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! The handle of a process that was started: waiting for it, its result, its end.
+//! The handle to a child process: waiting for its end, its result, and ending it.
 
 use std::fmt;
 use std::io;

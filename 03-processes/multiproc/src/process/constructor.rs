@@ -1,4 +1,5 @@
-//! A beginning before `main`, for programs whose `main` is not ours to write: the test harness.
+//! Initialization before `main`, for programs whose `main` cannot call [`init`](crate::init()):
+//! those of the test harness.
 //!
 //! The function in `.init_array` takes no argument and returns nothing, as the loader expects; it
 //! runs after the standard library's own entry there, which has a priority, so the program's

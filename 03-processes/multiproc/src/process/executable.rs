@@ -2,8 +2,8 @@
 //! it is, and whether it can be started again.
 //!
 //! The kernel hands every program the address of its program headers. They say which part of the
-//! executable is mapped where, so they tell the program's own code from that of shared libraries;
-//! symbols such as `__executable_start` do not, since a shared library has its own.
+//! executable is mapped where, so they distinguish the program's own code from that of shared
+//! libraries. Symbols such as `__executable_start` do not, since a shared library has its own.
 //!
 //! # Invariants of the `unsafe` code
 //!

@@ -1,5 +1,5 @@
-//! Who this process is in the tree of processes: whether it has called `init`, its name, its number
-//! in default names, its parent.
+//! The identity of this process in the tree of processes: whether it has called `init`, its name,
+//! its number in default names, its parent.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

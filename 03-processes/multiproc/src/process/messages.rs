@@ -1,5 +1,5 @@
-//! What a parent and its child say to each other: the mark in the environment by which a process
-//! knows that it is a child, the start packet, and the report.
+//! The messages between a parent and its child: the mark in the environment by which a process
+//! recognizes that it is a child, the start packet, and the report.
 
 use std::os::fd::BorrowedFd;
 
@@ -17,7 +17,7 @@ use crate::sys::panics::Panic;
 /// inherit the variable, and are not children: their standard input is another one.
 pub(super) const MARK: &str = "MULTIPROC_BOOTSTRAP";
 
-/// What a parent tells its child, before the argument.
+/// The head of the start packet, before the argument.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Start {
     pub(super) name: String,
@@ -28,7 +28,7 @@ pub(super) struct Start {
     pub(super) entry: Remote<Call>,
 }
 
-/// What a child tells its parent, before the result.
+/// The head of a child's report, before the result.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Report {
     /// The function returned; its encoded result follows.

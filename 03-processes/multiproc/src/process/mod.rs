@@ -3,7 +3,7 @@
 //! The parent's side, from the call to the result: [`builder`] encodes the function ([`remote`])
 //! and the argument, [`reaper`] has a thread start this program again ([`starter`]) and watch over
 //! it, and [`child`] is the handle. The child's side: [`bootstrap`] finds out that the process is a
-//! child, sets it up, and calls the function ([`call`]). What the two say to each other is in
+//! child, sets it up, and calls the function ([`call`]). The messages between the two are in
 //! [`messages`].
 
 mod active;

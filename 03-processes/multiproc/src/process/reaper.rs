@@ -1,18 +1,18 @@
 //! The processes this one started, and the threads that watch over them.
 //!
-//! Each child has a thread of its own here. It is started by the thread that calls `spawn`, so it
-//! has whatever that one has: the processors it may run on, its priority, its capabilities, its
-//! sandbox (`no_new_privs`, seccomp, Landlock). It starts the child, which inherits all of this,
+//! Each child has a thread of its own here. The thread that calls `spawn` starts it, so it inherits
+//! the attributes of that thread: the processors it may run on, its priority, its capabilities, its
+//! sandbox (`no_new_privs`, seccomp, Landlock). It starts the child, which inherits all of them,
 //! and then sleeps until the child has ended.
 //!
-//! That the thread lives as long as the child is what lets the kernel kill the child together with
-//! this process, even a child that is stopped and cannot look for itself: for `PR_SET_PDEATHSIG`
-//! the "parent" is the *thread* that started the process.
+//! The thread lives as long as the child, because for `PR_SET_PDEATHSIG` the "parent" is the
+//! *thread* that started the process. So the kernel kills the child together with this process,
+//! even a child that is stopped and cannot check for its parent's end itself.
 //!
-//! A child that ended stays a *zombie* until its parent has taken its exit status. The thread does
-//! that as soon as the child ends, whether or not anybody still holds the [`Child`](crate::Child).
-//! A joiner does not wait for that thread: whichever sees first that the child ended takes the
-//! status.
+//! A child that ended stays a *zombie* until its parent has taken its exit status. The thread takes
+//! it as soon as the child ends, whether or not the program still holds the
+//! [`Child`](crate::Child). A thread in `join` does not wait for that thread: the first of the two
+//! that sees the end of the child takes the status.
 
 use std::collections::BTreeMap;
 use std::io;

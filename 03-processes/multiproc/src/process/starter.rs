@@ -28,8 +28,8 @@ pub(super) fn can_start_again() -> Result<(), &'static str> {
     use rustix::process::{getegid, geteuid, getgid, getuid};
     if (getuid(), getgid()) != (geteuid(), getegid()) {
         return Err(
-            "its real and effective user or group ids differ, and a child would not trust what it is \
-             given: make them equal",
+            "its real and effective user or group ids differ, and a child would not trust what it \
+             is given: make them equal",
         );
     }
     if !*IS_THIS_PROGRAM.get_or_init(is_this_program) {
@@ -123,8 +123,8 @@ pub(super) fn own_pidfd() -> io::Result<&'static OwnedFd> {
         return Ok(own);
     }
     let own = pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).map_err(|error| {
-        let missing = "there is no `pidfd_open`: Linux 5.4 is needed, and some tools that run a program \
-                       (old versions of Valgrind) do not offer it";
+        let missing = "there is no `pidfd_open`: Linux 5.4 is needed, and some tools that run a \
+                       program (old versions of Valgrind) do not offer it";
         if error == rustix::io::Errno::NOSYS {
             io::Error::new(io::ErrorKind::Unsupported, missing)
         } else {

@@ -1,11 +1,8 @@
 //! Making a queue: its capacity and the size of its items.
 
 use std::io;
-use std::marker::PhantomData;
-use std::sync::Arc;
 
-use super::Queue;
-use super::bytes::ByteQueue;
+use super::{Queue, check_capacity};
 
 /// How to make a queue that is not just bounded or unbounded.
 ///
@@ -36,7 +33,7 @@ impl Builder {
     /// When `items` is zero: nothing could ever be put.
     #[must_use]
     pub fn capacity(mut self, items: usize) -> Builder {
-        assert!(items > 0, "a queue for no items");
+        check_capacity(items);
         self.capacity = Some(items);
         self
     }
@@ -54,8 +51,6 @@ impl Builder {
     ///
     /// When the system gives no shared memory.
     pub fn build<T>(&self) -> io::Result<Queue<T>> {
-        let capacity = self.capacity.map_or(0, |items| items as u64);
-        let inner = ByteQueue::create(capacity, self.max_item_bytes.unwrap_or(u64::MAX))?;
-        Ok(Queue { inner: Arc::new(inner), items: PhantomData })
+        Queue::create(self.capacity, self.max_item_bytes)
     }
 }

@@ -66,11 +66,11 @@ pub enum GetError {
     TimedOut,
     /// The queue has been closed, and all its items have been got.
     Closed,
-    /// The item's bytes are not what the type is encoded to. The item is taken, or it would keep
-    /// all getters from those behind it: its bytes are in the error.
+    /// The item's bytes are not an encoding of the type. The item is removed from the queue, since
+    /// otherwise the items behind it would never be delivered. Its bytes are in the error.
     Decode(DecodeError),
-    /// The item holds a handle (of a queue, a ring) that came too late: no process holds the thing
-    /// any more.
+    /// The item contains a handle (to a queue, a ring) that was decoded too late: no process holds
+    /// the queue or the ring any more.
     Gone,
     /// The queue's memory cannot be used: the system maps no more memory, or this process is a fork
     /// of the one that holds the queue.

@@ -1,4 +1,4 @@
-//! A queue between processes: many putters, many getters, bounded by items or not at all.
+//! A queue between processes, for any number of producers and consumers, bounded or unbounded.
 //!
 //! ```
 //! use multiproc::queue::{GetError, PutError, Queue};
@@ -19,20 +19,22 @@
 //! # What is promised
 //!
 //! - Items put by one thread come out in the order it put them.
-//! - When `put` has returned, the item is in the queue, and stays there when its putter ends or
-//!   dies.
-//! - A process killed at any instruction of any operation leaves the queue whole: what it was doing
-//!   has either happened or not. No operation waits for a process that has died. One death causes a
-//!   delay: if a process is killed at the moment at which it is woken to take the queue's lock, and
-//!   another has taken that lock meanwhile, the other waiters may notice only when they next poll
-//!   the lock. They do so after 50 ms, then with exponential back-off, at the latest after 2 s.
-//! - An item is delivered once. What a getter had taken when it died dies with it; what it had not
-//!   yet taken, another gets.
-//! - A value that cannot be encoded is an error at the putter's, before the queue is touched. Bytes
-//!   that cannot be decoded are handed to the getter inside the error, and the queue goes on with
+//! - When `put` has returned, the item is in the queue, and stays there when its producer ends or
+//!   is killed.
+//! - A process killed at any instruction of any operation leaves the queue consistent: its
+//!   operation has either taken effect or not. No operation waits for a process that has died. One
+//!   death causes a delay: if a process is killed at the moment at which it is woken to take the
+//!   queue's lock, and another has taken that lock meanwhile, the other waiters may notice only
+//!   when they next poll the lock. They do so after 50 ms, then with exponential back-off, at the
+//!   latest after 2 s.
+//! - An item is delivered exactly once, with one exception: an item that a consumer had taken when
+//!   it was killed is lost with it. An item that it had not yet taken is delivered to another
+//!   consumer.
+//! - If a value cannot be encoded, `put` returns an error and does not change the queue. If an item
+//!   cannot be decoded, `get` returns an error that contains its bytes, and the next `get` returns
 //!   the next item.
 //!
-//! # What is not
+//! # What is not promised
 //!
 //! - A process *stopped* (`SIGSTOP`) in the middle of a put or a get makes the others wait until it
 //!   goes on or dies.
@@ -54,14 +56,14 @@
 //! - A handle's numbers are a name, not a capability: all processes of one tree trust each other.
 //! - Items cost memory, shared among all: what is in the queue, rounded up to at most four times
 //!   that, and after a burst up to 32 MiB until the queue is dropped. What a burst took beyond that
-//!   is given back when a getter next waits in vain.
+//!   is given back when a consumer next finds the queue empty and waits.
 //!
 //! # What it costs
 //!
-//! One robust lock and one atomic change for a put or a get, no system call unless somebody has to
-//! be put to sleep or woken, and two copies of the item's bytes. `Vec<u8>` and `String` are copied
-//! as they are; other types go through `postcard`, which walks a `Vec<u8>` *inside* another type
-//! byte by byte: put `serde_bytes::ByteBuf` there.
+//! A put or a get takes one robust lock and makes one atomic change, and an item's bytes are copied
+//! twice. There is no system call unless a process has to sleep or to be woken. `Vec<u8>` and
+//! `String` are copied as they are; other types go through `postcard`, which walks a `Vec<u8>`
+//! *inside* another type byte by byte: put `serde_bytes::ByteBuf` there.
 
 mod builder;
 mod bytes;
@@ -99,6 +101,12 @@ pub struct Queue<T> {
     items: PhantomData<fn(T) -> T>,
 }
 
+/// Panics when `items` is zero: nothing could ever be put.
+#[track_caller]
+fn check_capacity(items: usize) {
+    assert!(items > 0, "a queue for no items");
+}
+
 impl<T> Queue<T> {
     /// A queue that holds at most `items` at once; putting more waits.
     ///
@@ -110,7 +118,8 @@ impl<T> Queue<T> {
     ///
     /// When `items` is zero.
     pub fn bounded(items: usize) -> io::Result<Queue<T>> {
-        Builder::new().capacity(items).build()
+        check_capacity(items);
+        Queue::create(Some(items), None)
     }
 
     /// A queue that holds any number of items (up to some 32 GiB of them, when putting waits after
@@ -120,7 +129,13 @@ impl<T> Queue<T> {
     ///
     /// When the system gives no shared memory.
     pub fn unbounded() -> io::Result<Queue<T>> {
-        Builder::new().build()
+        Queue::create(None, None)
+    }
+
+    fn create(capacity: Option<usize>, max_item_bytes: Option<u64>) -> io::Result<Queue<T>> {
+        let capacity = capacity.map_or(0, |items| items as u64);
+        let inner = ByteQueue::create(capacity, max_item_bytes.unwrap_or(u64::MAX))?;
+        Ok(Queue { inner: Arc::new(inner), items: PhantomData })
     }
 
     /// How many items are in the queue: every one whose `put` has returned, and none whose `get`
@@ -152,7 +167,7 @@ impl<T> Queue<T> {
     }
 
     /// Closes the queue for all: putting is an error from now on, getting too once the items in it
-    /// are got. Whoever waits is woken. Closing again does nothing.
+    /// are got. All waiting processes are woken. Closing again does nothing.
     pub fn close(&self) {
         // In a fork nothing of the original process is touched.
         if !fork::is_fork() {
@@ -229,9 +244,9 @@ impl<T: Serialize + 'static> Queue<T> {
 impl<T: DeserializeOwned + 'static> Queue<T> {
     /// Gets the oldest item, waiting for one as long as it takes.
     ///
-    /// An item that cannot be decoded is taken all the same: left in the queue, it would be the
-    /// oldest forever, and no getter would come to those behind it. Its bytes are in the error;
-    /// otherwise the queue is as after any get.
+    /// An item that cannot be decoded is removed as well: if it stayed in the queue, it would be
+    /// the oldest item forever, and the items behind it would never be delivered. Its bytes are in
+    /// the error.
     ///
     /// # Errors
     ///

@@ -1,11 +1,11 @@
-//! Values that are written once and then read by any number of processes, without a copy.
+//! Values that are written once and are then read by any number of processes, without a copy.
 //!
 //! # Invariants of the `unsafe` code
 //!
 //! - A region of this kind is written by [`Shared::build`] only, before any other process or thread
-//!   can know its numbers; it is then mapped anew, to be read. The kind of a region stands outside
-//!   of all regions and is set when it is created, so a handle to anything else is not taken for one
-//!   to this.
+//!   can know its numbers; it is then mapped again, read-only. The kind of a region lies outside of
+//!   all regions and is set when the region is created, so a handle to something else is not
+//!   accepted here.
 //! - A region keeps its memory as long as a process holds it, and a `Shared` holds it.
 //! - `T: Pod`: zeros are a value, and all bytes are initialized.
 #![allow(unsafe_code)]
@@ -25,12 +25,13 @@ use super::handle;
 use super::mapping::Mapping;
 use crate::sys::hash::fingerprint;
 
-/// A slice of plain values in shared memory that nobody changes any more. Dereferences to it, in
-/// every process, without a copy.
+/// An immutable slice of plain values in shared memory. It dereferences to the slice, in every
+/// process, without a copy.
 ///
-/// It is passed to other processes as a [`Queue`](crate::Queue) is. A clone is another handle to the
-/// same memory, which is freed when no process has a handle any more, however the processes end. For
-/// values that change: [`Mutex<[T]>`](crate::sync::Mutex), [`Array`](super::shared::Array).
+/// It is passed to other processes as a [`Queue`](crate::Queue) is. A clone is another handle to
+/// the same memory. The memory is freed when no process has a handle any more, however the
+/// processes end. For values that change, see [`Mutex<[T]>`](crate::sync::Mutex) and
+/// [`Array`](super::shared::Array).
 ///
 /// ```
 /// use multiproc::shared::Shared;
@@ -62,12 +63,12 @@ struct Inner {
 }
 
 impl<T: Pod> Shared<[T]> {
-    /// `len` values, zeros at first, that `write` makes what they are to be, in place.
+    /// `len` values, which are zeros until `write` has filled them in, in place.
     ///
     /// # Errors
     ///
-    /// When the system gives no more memory or mappings, in a [fork](crate::fork), and when they are
-    /// more than 16 TiB.
+    /// When the system gives no more memory or mappings, in a [fork](crate::fork), and when the
+    /// values take more than 16 TiB.
     pub fn build(len: usize, write: impl FnOnce(&mut [T])) -> io::Result<Shared<[T]>> {
         Self::try_build(len, |values| {
             write(values);

@@ -2,12 +2,12 @@
 //!
 //! A *futex* is a 32-bit word that several processes map. [`wait`] sleeps as long as the word has
 //! the value that the caller saw; a process that changes the word wakes the sleepers. The kernel
-//! keeps nothing while nobody sleeps.
+//! keeps no state for a word without sleepers.
 //!
 //! [`add_and_wake`] and [`set_and_wake`] change the word *and* wake in one system call
-//! (`FUTEX_WAKE_OP`). A process cannot be killed between the two, so a change that somebody waits
-//! for is never made without its wake-up. (Where the system does not have this call they are two
-//! steps, and a process killed between them loses the wake-up. Linux has had it since 2.6.14.)
+//! (`FUTEX_WAKE_OP`). A process cannot be killed between the two, so no change is made without its
+//! wake-up. (Where the system does not have this call, they are two steps, and if a process is
+//! killed between them, the wake-up is lost. Linux has had the call since 2.6.14.)
 //!
 //! Source: `futex(2)`; U. Drepper, "Futexes Are Tricky" (2011).
 
@@ -24,8 +24,8 @@ pub(crate) fn is_past(deadline: Deadline) -> bool {
 }
 
 /// Sleeps while `word` holds `expected`, until somebody wakes it, or `deadline` (on the monotonic
-/// clock; `None` is never). May return early, after a signal for instance: callers look again and
-/// come back.
+/// clock; `None` is no limit). May return early, for instance after a signal: callers check their
+/// condition in a loop.
 #[track_caller]
 pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

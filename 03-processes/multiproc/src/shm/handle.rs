@@ -1,4 +1,4 @@
-//! How a handle to shared memory is encoded and decoded: as the numbers of its region.
+//! Encoding and decoding a handle to shared memory, as the numbers of its region.
 
 use std::cell::Cell;
 

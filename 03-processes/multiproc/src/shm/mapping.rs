@@ -1,13 +1,13 @@
-//! A window onto the arena: shared memory as atomics and as bytes.
+//! Mappings of the arena into this process: shared memory as atomics and as bytes.
 //!
 //! # Invariants of the `unsafe` code
 //!
 //! - A [`Mapping`] owns `len` bytes at `ptr`, mapped readable, and writable unless it says so, from
 //!   construction to drop. References into it borrow the `Mapping`, so none outlives the memory.
-//! - Other processes write this memory at any time. So it is only ever reached through types that
-//!   are sound whatever the bits are and whoever changes them ([`Shared`]: atomics, and structures
-//!   of them), and by copies that are made of atomic words or by one machine instruction that the
-//!   compiler does not look into. No `&[u8]` into it exists, ever.
+//! - Other processes write this memory at any time. So it is accessed only through types that are
+//!   sound for any bits and for changes by any process ([`Shared`]: atomics, and structures of
+//!   them), and by copies that are made of atomic words or by one machine instruction that is
+//!   opaque to the compiler. There is never a `&[u8]` into it.
 //! - Every access is checked against `len` and the alignment first.
 #![allow(unsafe_code)]
 
@@ -37,8 +37,13 @@ atomics_are_shared!(AtomicI8 AtomicI16 AtomicI32 AtomicI64 AtomicIsize);
 
 /// Declares a `repr(C)` structure whose fields are all [`Shared`], and that it is itself.
 macro_rules! shared_struct {
-    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$meta])* #[repr(C)] $vis struct $name { $($(#[$field_meta])* pub(crate) $field: $type,)* }
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }
+    ) => {
+        $(#[$meta])*
+        #[repr(C)]
+        $vis struct $name { $($(#[$field_meta])* pub(crate) $field: $type,)* }
         const _: () = {
             const fn fields_are_shared<T: $crate::shm::mapping::Shared>() {}
             $(fields_are_shared::<$type>();)*
@@ -96,7 +101,7 @@ impl Mapping {
     ///
     /// # Panics
     ///
-    /// When they are not all inside, or `offset` is no multiple of `align`.
+    /// When they are not all inside, or `offset` is not a multiple of `align`.
     #[inline]
     fn at(&self, offset: usize, len: usize, align: usize) -> NonNull<u8> {
         let inside = offset.checked_add(len).is_some_and(|end| end <= self.len);
@@ -133,7 +138,7 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts(ptr.as_ptr(), len) }
     }
 
-    /// Where a value lies that only one process at a time may reach, by an agreement of the caller's.
+    /// The address of a value that only one process at a time may access. The caller ensures that.
     ///
     /// # Panics
     ///
@@ -153,7 +158,7 @@ impl Mapping {
 
     /// Copies `bytes` to `offset`, a multiple of 8, padded with zeros to a multiple of 8.
     ///
-    /// Others see the bytes only after a later release store tells them to look.
+    /// Other processes may read the bytes only after a later release store that announces them.
     ///
     /// # Panics
     ///

@@ -1,19 +1,21 @@
-//! A lock between processes that survives the death of whoever holds it.
+//! A lock between processes that survives the death of its holder.
 //!
 //! This is POSIX's process-shared *robust* mutex. The kernel knows which robust mutexes a thread
 //! holds (a list whose head the C library registers); when the thread ends in whatever way, at
 //! whatever instruction, the kernel marks each of them and wakes the next waiter, at once. The C
 //! library also announces the mutex it is about to take or release, so a thread killed just before
-//! its lock or just after its unlock passes the wake on as well. No process id to compare (ids are
-//! reused, and differ between pid namespaces).
+//! its lock or just after its unlock passes the wake-up on as well. No process ids are compared
+//! (ids are reused, and differ between pid namespaces).
 //!
-//! One death escapes it. A waiter is woken, and before it can take the lock a third takes it, who
-//! never slept and so leaves no mark that others do; then the woken one is killed. The kernel finds
-//! the lock in order and wakes nobody, and nor does the third one at its unlock: whoever else
-//! sleeps would sleep forever. So nobody sleeps here for longer than a [nap](NAPS) before it makes
-//! that mark again. Naps become longer, so that thousands who wait cost little.
+//! One death is not covered. A waiter is woken. Before it takes the lock, a third process takes it,
+//! which never slept, and so does not set the mark that there are waiters. Then the woken waiter is
+//! killed. The kernel finds the lock in order and wakes no one, and the third process wakes no one
+//! when it unlocks: the other waiters would sleep forever. Therefore a waiter polls the lock, and
+//! sets the mark again, after each [nap](NAPS). The naps become longer (exponential back-off), so
+//! that thousands of waiters cost little.
 //!
-//! What the lock protects must be whole at every instruction; the next holder simply goes on.
+//! The data that the lock protects must be consistent at every instruction. The next holder repairs
+//! nothing.
 //!
 //! # Invariants of the `unsafe` code
 //!
@@ -38,8 +40,8 @@ use crate::shm::mapping::Shared;
 use crate::shm::spin;
 use crate::sys::sync::Deadline;
 
-/// The first and the longest sleep for the lock, each twice as long as the one before it: so late
-/// is a waiter after the death that nobody tells of.
+/// The first and the longest sleep for the lock, each twice as long as the one before it. A
+/// waiter notices the death that the kernel does not report after one nap at the latest.
 const NAPS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 
 /// In a mutex's state: it is initialized, and probably nobody holds it.
@@ -83,8 +85,8 @@ impl RobustMutex {
         let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
         let attributes = attributes.as_mut_ptr();
         // SAFETY: `attributes` is initialized by the first call, used by the next ones, destroyed
-        // by the last. `raw` is memory that nobody else uses: one caller only changes the state from
-        // zero, and others use `raw` when it says that the mutex is initialized.
+        // by the last. `raw` is memory that nobody else uses: only one caller changes the state
+        // from zero, and others use `raw` when it says that the mutex is initialized.
         unsafe {
             check(libc::pthread_mutexattr_init(attributes))?;
             let made =

@@ -1,11 +1,12 @@
-//! Numbers that several processes read and change, one or an array of them, and [values](Shared) that
-//! are written once and then read by all.
+//! Numbers that several processes read and change ([`Value`], [`Array`]), and values that are
+//! written once and are then read by all processes ([`Shared`]).
 //!
-//! The numbers are the standard library's atomics, in memory that all holders map. A handle can be encoded
-//! with `serde`, as a queue's can: as an argument of a process, in an item of a queue, in a task.
-//! The memory is freed when no process holds a handle any more, however the processes end: at once,
-//! if the last one drops its handle; otherwise when the whole tree has ended, or earlier, as its
-//! processes share something new: each time, 16 of the older regions are looked at.
+//! The numbers are the standard library's atomics, in memory that all holders map. A handle can be
+//! encoded with `serde`, as a queue's can: as an argument of a process, in an item of a queue, in a
+//! task. The memory is freed when no process holds a handle any more, however the processes end: at
+//! once, if the last one drops its handle; otherwise when the whole tree has ended, or earlier,
+//! when a process of the tree creates something shared. Each creation checks 16 of the older
+//! regions.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

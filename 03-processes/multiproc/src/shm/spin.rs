@@ -1,5 +1,5 @@
-//! Looking for a moment before sleeping: a wake-up through the kernel takes 10 to 50 µs, and what
-//! is waited for often comes sooner.
+//! Spinning for a moment before sleeping: a wake-up through the kernel takes 10 to 50 µs, and the
+//! awaited change often comes sooner.
 
 use std::sync::OnceLock;
 

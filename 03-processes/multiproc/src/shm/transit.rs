@@ -1,17 +1,18 @@
-//! What keeps a region while a handle to it is encoded in bytes that nobody has decoded.
+//! What keeps a region while a handle to it is encoded in bytes that are not yet decoded.
 //!
-//! The handle's `Serialize` cannot know what its bytes are for, so whoever encodes a value says so
-//! first, by an [`Encoding`] on this thread:
+//! The handle's `Serialize` cannot know how its bytes will travel. So the code that encodes a value
+//! declares it first, by an [`Encoding`] on this thread:
 //!
-//! - *Memory that others read* (a queue's item, a manager's item): a token of this process keeps
-//!   the region, until the first decoding or until this process ends. The handles in a task's result
-//!   are listed before it, so that the pool's process holds what they stand for as soon as it has
-//!   the result, and the worker ends only then.
-//! - *A packet* (a message in a pipe, a process's argument or result): a descriptor with locks goes
-//!   along and keeps the region until the packet is decoded or dropped, whoever has ended meanwhile.
+//! - *Memory that other processes read* (a queue's item, a manager's item): a token of this process
+//!   keeps the region, until the first decoding or until this process ends. The handles in a task's
+//!   result are listed before the result. So the pool's process holds their regions as soon as it
+//!   has the result, and the worker ends only then.
+//! - *A packet* (a message in a pipe, a process's argument or result): a descriptor with locks is
+//!   sent in the packet. It keeps the region until the packet is decoded or dropped, even if the
+//!   sender has ended meanwhile.
 //! - *Memory that this process keeps* (a task's argument, an initializer's): this process keeps the
 //!   region beside the bytes.
-//! - *Nothing known*, when the program itself calls a serializer: a token, as for memory.
+//! - *Unknown*, when the program itself calls a serializer: a token, as for memory.
 //!
 //! If the value cannot be encoded, or its bytes cannot be passed on, the tokens are taken back at
 //! once.
@@ -47,7 +48,7 @@ thread_local! {
 }
 
 /// An encoding that this thread is in the middle of; they may be nested. Dropped without one of its
-/// methods, it takes the tokens in it back: the encoding failed, or nobody gets the bytes.
+/// methods, it takes the tokens in it back: the encoding failed, or the bytes are not sent.
 pub(crate) struct Encoding {
     before: u32,
 }
@@ -82,7 +83,7 @@ impl Encoding {
     }
 
     /// The handles in the bytes and the regions they stand for. The caller is to
-    /// [recall](Region::recall) those that nobody will decode.
+    /// [recall](Region::recall) those that will not be decoded.
     pub(crate) fn into_regions(self) -> Vec<(Region, RegionId)> {
         let this = ManuallyDrop::new(self);
         this.end()
@@ -113,7 +114,7 @@ impl Drop for Encoding {
     #[inline]
     fn drop(&mut self) {
         if STATE.get() & COUNT != self.before & COUNT {
-            // The region is held until its token is taken back, and freed by the drop if nobody else
+            // The region is held until its token is taken back. The drop frees it if no one else
             // holds it.
             self.end().into_iter().for_each(|(region, id)| region.recall(id));
         }

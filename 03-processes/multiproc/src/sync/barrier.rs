@@ -1,8 +1,8 @@
 //! A point that a fixed number of parties pass together.
 //!
-//! Under the lock, a party counts itself; the last one begins the next *generation*, by one store,
-//! and wakes the others. Processes that are at the barrier are known by their
-//! [seats](crate::shm::arena::seats), so that a dead one is noticed.
+//! Under the lock, a party counts itself. The last party begins the next *generation* by one store,
+//! and wakes the others. Each process at the barrier is recorded by its
+//! [seat](crate::shm::arena::seats), so that its death is noticed.
 
 use std::error::Error;
 use std::fmt;
@@ -58,9 +58,9 @@ impl Error for BarrierError {}
 /// A barrier between processes, used again and again: Python's `Barrier`.
 ///
 /// A process is *at* the barrier from the moment it decodes a handle or waits for the first time,
-/// until it drops its last handle. When one that is at the barrier ends without that, the barrier is
-/// *broken*: all that wait, and all that will, get an error, until [`reset`](Self::reset). So it is
-/// when one leaves while others wait for it.
+/// until it drops its last handle. When a process that is at the barrier ends without dropping its
+/// handles, the barrier is *broken*: all that wait, and all that wait later, get an error, until
+/// [`reset`](Self::reset). The barrier is also broken when a process leaves while others wait.
 ///
 /// A clone is another handle of the same process, for another thread, for instance.
 #[derive(Clone)]
@@ -168,7 +168,7 @@ impl Barrier {
         }
     }
 
-    /// Breaks it: all that wait, and all that will, get an error.
+    /// Breaks the barrier: all that wait, and all that wait later, get an error.
     ///
     /// # Panics
     ///

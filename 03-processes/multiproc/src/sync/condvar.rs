@@ -1,4 +1,4 @@
-//! Waiting until something holds that a mutex guards.
+//! Condition variables: waiting for a change of a value that a mutex guards.
 
 use std::fmt;
 use std::io;
@@ -22,10 +22,9 @@ shared_struct! {
 
 /// A condition variable between processes, used with a [`Mutex`](super::Mutex).
 ///
-/// A notification is one step that the kernel makes: it cannot be made by half by a process that is
-/// killed. It wakes *all* that wait. One that was for a single waiter would be lost if just that one
-/// were killed when it was woken, and there is no need for it: whoever wakes looks whether the
-/// condition holds.
+/// A notification is one system call, so a process that is killed has either notified or not. It
+/// wakes *all* waiters. A notification of a single waiter would be lost if that waiter were killed
+/// when it was woken. There is no need for one, since each waiter checks its condition again.
 pub struct Condvar(Object<Header, ()>);
 
 impl_handle!(Condvar);

@@ -1,4 +1,4 @@
-//! A flag to wait for.
+//! Events: a flag that processes set and wait for.
 
 use std::fmt;
 use std::io;

@@ -1,9 +1,8 @@
-//! Who holds how many of something, a number for each process: read locks, permits, places at a
-//! barrier.
+//! How many read locks, permits or places at a barrier each process holds.
 //!
-//! Each entry is one word, the serial number of a [seat](crate::shm::arena::seats) above and a count
-//! below, and changes by one atomic store. So a process killed at any instruction has either counted
-//! or not, and what a dead process held is known and can be taken off.
+//! Each entry is one word: the serial number of a [seat](crate::shm::arena::seats) in the upper
+//! half and a count in the lower half. It changes by one atomic store. So a process killed at any
+//! instruction has either changed the count or not, and the count of a dead process can be removed.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};

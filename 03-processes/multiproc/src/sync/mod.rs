@@ -1,4 +1,5 @@
-//! Locks, conditions and barriers between processes, each with a promise for every death.
+//! Locks, condition variables and barriers between processes, each with a guarantee for the case
+//! that a process is killed.
 //!
 //! They are used as those of the standard library are, and passed to other processes as a
 //! [`Queue`](crate::Queue) is: as an argument, in an item, in a task.
@@ -14,8 +15,10 @@
 //!             *balance.lock().unwrap() += 1;
 //!         }
 //!     };
-//!     let children = [multiproc::spawn(pay_in, balance.clone())?, multiproc::spawn(pay_in, balance.clone())?];
-//!     children.iter().try_for_each(|child| child.join())?;
+//!     let first = multiproc::spawn(pay_in, balance.clone())?;
+//!     let second = multiproc::spawn(pay_in, balance.clone())?;
+//!     first.join()?;
+//!     second.join()?;
 //!     assert_eq!(*balance.lock().unwrap(), 2000);
 //!     Ok(())
 //! }
@@ -25,20 +28,21 @@
 //!
 //! | | while it holds | while it waits |
 //! | --- | --- | --- |
-//! | [`Mutex`], [`ReentrantMutex`], writer of a [`RwLock`] | the next one gets the lock and is told: [poison](std::sync::PoisonError), as after a panic | nothing happens to the others |
-//! | reader of a [`RwLock`] | its lock is given back | nothing happens to the others |
-//! | [`Semaphore`] | its permits are given back | nothing happens to the others |
-//! | [`Condvar`], [`Event`] | – | a notification it has got has been given to all the others, too |
+//! | [`Mutex`], [`ReentrantMutex`], writer of a [`RwLock`] | the next holder gets the lock with a [`PoisonError`](std::sync::PoisonError), as after a panic | no effect |
+//! | reader of a [`RwLock`] | its lock is released | no effect |
+//! | [`Semaphore`] | its permits are released | no effect |
+//! | [`Condvar`], [`Event`] | – | a notification that it has received has also reached all other waiters |
 //! | [`Barrier`] | – | the barrier is broken: an error for all others |
-//! | [`Once`] | the next caller runs its function | nothing happens to the others |
+//! | [`Once`] | the next caller runs its function | no effect |
 //!
-//! The kernel wakes the next one that waits for a mutex or the writer's side at once. What was held
-//! by a reader or as a permit, and a dead party of a barrier, is noticed by those who wait: they look
-//! for it after 20 ms, or after a quarter of the time that they have waited, at least every 500 ms.
-//! The one delay of the mutex is that of a queue's lock, see the [library](crate#when-something-dies).
+//! The kernel wakes the next waiter for a mutex or for the write lock at once. A dead reader, a
+//! dead holder of a permit and a dead party of a barrier are noticed by the waiters, which poll:
+//! after 20 ms, or after a quarter of the time that they have waited, at least every 500 ms. The
+//! mutex has one delay, the same as a queue's lock; see [when something
+//! dies](crate#when-something-dies).
 //!
-//! A process that has been [forked](crate::fork) after the first use of the library cannot use them:
-//! its calls panic, and what it drops stays held by the original process.
+//! A process that has been [forked](crate::fork) after the first use of the library cannot use
+//! these types: its calls panic, and what it drops stays held by the original process.
 
 mod barrier;
 mod condvar;

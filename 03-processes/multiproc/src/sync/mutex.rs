@@ -1,4 +1,4 @@
-//! A value that one process at a time can reach.
+//! A value that one thread of all processes can access at a time.
 //!
 //! The lock is the library's [robust mutex](crate::shm::robust): the kernel knows who holds it.
 //!
@@ -37,10 +37,10 @@ shared_struct! {
 
 /// A mutex between processes, which owns a value in shared memory.
 ///
-/// The value is [plain](Plain), since a process that is killed may leave it half written; it may be a
-/// slice. The next one that takes the lock
-/// is then told, by [`PoisonError`], as after a panic of the holder; it repairs the value and calls
-/// [`clear_poison`](Self::clear_poison), or goes on all the same.
+/// The value is [plain](Plain), since a process that is killed may leave it half written; it may be
+/// a slice. The next one that takes the lock is then told, by [`PoisonError`], as after a panic of
+/// the holder; it repairs the value and calls [`clear_poison`](Self::clear_poison), or goes on all
+/// the same.
 ///
 /// A clone is another handle to the same mutex. Each thread may take it once at a time; see
 /// [`ReentrantMutex`](super::ReentrantMutex).
@@ -53,8 +53,8 @@ impl<T: Pod> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// When the system gives no more memory or mappings, when 4096 processes use this module, and in
-    /// a fork.
+    /// When the system gives no more memory or mappings, when 4096 processes use this module, and
+    /// in a fork.
     pub fn new(value: T) -> io::Result<Mutex<T>> {
         const { assert!(align_of::<T>() <= 4096) };
         let object = Object::new(size_of::<T>(), |object: &Object<Header, T>| {

@@ -1,5 +1,5 @@
-//! What all of them have in common: a structure at the beginning of a region of shared memory, what
-//! it guards behind it, and handles that travel.
+//! What all types of [`sync`](super) have in common: a structure at the beginning of a region of
+//! shared memory, a value or tables behind it, and handles that can be passed to other processes.
 
 use std::io;
 use std::marker::PhantomData;
@@ -37,8 +37,8 @@ struct Inner {
 }
 
 impl<H: Shared, T: ?Sized> Object<H, T> {
-    /// A new object with so many bytes behind its structure. `prepare` makes its memory, zeros, what
-    /// it begins with.
+    /// A new object with so many bytes behind its structure. The memory is zeros, and `prepare`
+    /// initializes it.
     pub(super) fn new(
         behind: usize,
         prepare: impl FnOnce(&Self) -> io::Result<()>,
@@ -137,7 +137,7 @@ fn forked() -> ! {
     panic!("{}", fork::EXPLANATION);
 }
 
-/// The sleeps of one who waits for what a dead process may hold.
+/// The sleeps of a waiter that polls for the death of a holder.
 pub(super) struct Naps {
     begun: Instant,
     deadline: Deadline,

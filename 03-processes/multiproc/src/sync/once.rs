@@ -1,4 +1,4 @@
-//! Something that is done once.
+//! A function that is run once, by one of several processes.
 
 use std::fmt;
 use std::io;
@@ -18,8 +18,8 @@ shared_struct! {
 
 /// Something that one process of many does, once, before any of them goes on.
 ///
-/// If the one that does it panics or is killed, the next one does it, from the beginning: a function
-/// that changes something outside must be one that can be done again.
+/// If the one that does it panics or is killed, the next one does it, from the beginning: a
+/// function that changes something outside must be one that can be done again.
 pub struct Once(Object<Header, ()>);
 
 impl_handle!(Once);
@@ -35,8 +35,8 @@ impl Once {
     }
 
     /// Calls `function` unless it has been done, here or elsewhere; while another process or thread
-    /// does it, waits for that. When this returns, it has been done, and what was done happens before
-    /// what follows.
+    /// does it, waits for that. When this returns, it has been done, and what was done happens
+    /// before what follows.
     ///
     /// # Panics
     ///

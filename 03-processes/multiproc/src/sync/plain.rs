@@ -1,4 +1,4 @@
-//! What a lock between processes can guard.
+//! The types of values that a lock between processes can guard.
 
 use std::ptr::NonNull;
 

@@ -3,9 +3,9 @@
 //! # Invariants of the `unsafe` code
 //!
 //! The value is reached by the thread that holds the lock only, through a `&Cell`, of which there
-//! may be several on that thread. `owner` and `depth` are changed by the holder only, and name it as
-//! long as it holds the lock; no other thread's number is equal, since a seat is a process's own
-//! while it lives, and a thread's number is the thread's own in its process.
+//! may be several on that thread. Only the holder changes `owner` and `depth`, and `owner`
+//! identifies it as long as it holds the lock. No other thread has an equal number, since a seat
+//! belongs to one process while it lives, and a thread's number to one thread of its process.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -38,8 +38,8 @@ shared_struct! {
 
 /// A mutex between processes that the thread that holds it may take again: Python's `RLock`.
 ///
-/// The guard dereferences to a [`Cell`], since several guards of one thread reach the value. For the
-/// value and for a holder's death the same holds as for a [`Mutex`](super::Mutex).
+/// The guard dereferences to a [`Cell`], since several guards of one thread reach the value. For
+/// the value and for a holder's death the same holds as for a [`Mutex`](super::Mutex).
 pub struct ReentrantMutex<T: Pod>(Object<Header, T>);
 
 impl_handle!(ReentrantMutex<T: Pod>);

@@ -1,17 +1,17 @@
-//! A value that many can read or one can write.
+//! A value that many threads can read at a time, or one can write.
 //!
-//! A writer holds the lock, a [robust mutex](crate::shm::robust), and waits until nobody reads; a
-//! reader holds the lock only while it counts itself. So a waiting writer keeps new readers out, and
-//! is not starved by them.
+//! A writer holds the lock, a [robust mutex](crate::shm::robust), and waits until there are no
+//! readers. A reader holds the lock only while it counts itself. So a waiting writer keeps new
+//! readers out, and is not starved by them.
 //!
 //! # Invariants of the `unsafe` code
 //!
-//! - The value lies where nothing else is, behind the structure and its table. A write guard exists
-//!   only while its thread holds the lock and no read lock is counted, and none can be while it does;
-//!   a read guard only while one is counted. So a value is never written while anybody else reads or
-//!   writes it.
-//! - A reader's count is taken off by its own process after its last access, or by another one after
-//!   the reader's process has ended.
+//! - The value lies behind the structure and its table, where nothing else is. A write guard exists
+//!   only while its thread holds the lock and no read lock is counted, and no read lock can be
+//!   counted during that time. A read guard exists only while its read lock is counted. So a value
+//!   is never written while another thread reads or writes it.
+//! - A reader's count is removed by its own process after its last access, or by another process
+//!   after the reader's process has ended.
 //! - `T: Plain`: whatever bits a killed writer left there are a value.
 #![allow(unsafe_code)]
 
@@ -48,9 +48,9 @@ shared_struct! {
 
 /// A lock between processes for many readers or one writer, which owns a value in shared memory.
 ///
-/// As with a [`Mutex`](super::Mutex), the value is [plain](Plain), and when a *writer* has panicked or has
-/// been killed, the next ones are told by [`PoisonError`]. A reader that is killed leaves nothing
-/// behind.
+/// As with a [`Mutex`](super::Mutex), the value is [plain](Plain), and when a *writer* has panicked
+/// or has been killed, the next holders get a [`PoisonError`]. A reader that is killed leaves
+/// nothing behind.
 ///
 /// A clone is another handle to the same lock. A thread that has a read lock must not ask for a
 /// second one, since a writer may be waiting in between, nor for a write lock.

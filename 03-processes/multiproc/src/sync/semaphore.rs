@@ -1,4 +1,4 @@
-//! At most so many at a time.
+//! Semaphores: a limited number of permits.
 
 use std::fmt;
 use std::io;
@@ -24,9 +24,9 @@ shared_struct! {
 
 /// A fixed number of permits between processes.
 ///
-/// Each permit belongs to the *process* that acquired it, on any of its threads, and returns when it
-/// is dropped there or when that process ends, however it ends. Not promised: an order among those
-/// that wait, and that what the process did with the permit is whole.
+/// Each permit belongs to the *process* that acquired it, on any of its threads, and returns when
+/// it is dropped there or when that process ends, however it ends. Not promised: an order among
+/// those that wait, and that what the process did with the permit is whole.
 pub struct Semaphore(Object<Header, ()>);
 
 impl_handle!(Semaphore);

@@ -2,13 +2,13 @@
 //! library.
 //!
 //! Such a copy has the original's memory, but none of its threads, and it shares the original's
-//! file locks and sockets. A mutex may be locked by a thread that does not exist there, and
-//! whatever the copy released would be released for the original. So every operation of the library
-//! is an error in it, and every destructor leaves alone what is shared. A process that forks
-//! *before* its first use of the library is not affected. Libraries that build on this one ask here
-//! as well.
+//! file locks and sockets. A mutex may be locked by a thread that does not exist there, and a lock
+//! or socket that the copy released would be released for the original. So in the copy every
+//! operation of the library is an error, and every destructor leaves shared objects alone. A
+//! process that forks *before* its first use of the library is not affected. Libraries that build
+//! on this one use this module as well.
 //!
-//! The kernel answers the question: at the first use, one word is placed in a page that `fork`
+//! The check relies on the kernel: at the first use, one word is placed in a page that `fork`
 //! clears in the new process (`MADV_WIPEONFORK`). This also covers a `fork` that bypasses the C
 //! library, and the check is two loads.
 //!

@@ -1,4 +1,4 @@
-//! One hash for all names and samples of the library: the same in every process and every build.
+//! The hash that the library uses. It is the same in every process and every build.
 
 /// FNV-1a with 64 bits. Source: G. Fowler, L. Noll and P. Vo.
 pub(crate) fn fnv1a<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {

@@ -1,5 +1,5 @@
-//! Limits of the system that have to be looked at before they are reached, or told apart from other
-//! errors.
+//! Limits of the system that have to be checked before they are reached, or that need an error of
+//! their own kind.
 
 use std::io;
 

@@ -17,8 +17,8 @@ pub(crate) enum Access {
     Write,
 }
 
-/// The bytes of a page, which is what the kernel maps and frees as a whole: 4 KiB on x86-64, and 4, 16
-/// or 64 KiB on ARM64.
+/// The bytes of a page, which is what the kernel maps and frees as a whole: 4 KiB on x86-64, and 4,
+/// 16 or 64 KiB on ARM64.
 pub(crate) fn page_size() -> u64 {
     static SIZE: OnceLock<u64> = OnceLock::new();
     // SAFETY: the call takes a number and returns one.

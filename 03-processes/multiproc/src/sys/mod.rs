@@ -1,4 +1,5 @@
-//! The system below everything: what a process has of its own, and nothing that is shared.
+//! The lowest layer: system calls and state that belong to one process. Nothing here is shared
+//! between processes.
 
 pub(crate) mod clock;
 pub(crate) mod failpoint;

@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-/// A panic in another process: what it said, and where.
+/// A panic in another process: its message and its location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Panic {
-    /// The panic's message; for a payload that is no text, a note that says so.
+    /// The panic's message; for a payload that is not a text, a note that says so.
     pub(crate) message: String,
     /// `file:line:column` of the panic; `unknown` if the function replaced the panic hook.
     pub(crate) location: String,

@@ -1,7 +1,7 @@
-//! The reason for which a value on this thread could not be encoded or decoded.
+//! The reason why a value could not be encoded or decoded on this thread.
 //!
-//! The encoding's own error has no place for a text. So whatever refuses a value leaves the reason
-//! here, and whoever reports the error takes it.
+//! The encoding's own error cannot carry a text. So the code that refuses a value leaves the reason
+//! here, and the code that reports the error takes it.
 
 use std::cell::RefCell;
 

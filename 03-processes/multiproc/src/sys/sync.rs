@@ -1,18 +1,18 @@
-//! What all modules that lock and wait agree on.
+//! Deadlines, locking inside a process, and use at the end of a thread, the same for all modules.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A lock that a panic elsewhere does not take from us: what it guards is whole between any two
-/// statements.
+/// Locks the mutex, and ignores that it is poisoned: the data that it guards is consistent between
+/// any two statements, so a panic of another thread does no harm.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// When a wait has to end; `None` is never.
+/// When a wait has to end; `None` is no limit.
 pub(crate) type Deadline = Option<Instant>;
 
-/// The deadline `timeout` from now: never, when it lies beyond what the clock can represent.
+/// The deadline that is `timeout` from now; `None` when the clock cannot represent it.
 pub(crate) fn deadline_after(timeout: Duration) -> Deadline {
     Instant::now().checked_add(timeout)
 }
@@ -31,7 +31,7 @@ thread_local! {
 /// Whether this thread is past its end and runs exit handlers or destructors of its thread-local
 /// values: those of the library may be gone.
 ///
-/// To be asked once while the thread is alive, or the answer is "no".
+/// It has to be called once while the thread is alive; otherwise the result is false.
 pub(crate) fn is_thread_ending() -> bool {
     ALIVE.try_with(|_| ()).is_err()
 }

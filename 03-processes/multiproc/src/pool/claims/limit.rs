@@ -8,9 +8,9 @@
 //! first.
 //!
 //! The barrier spares the worker a fence per task, which would cost more than a short task. (The
-//! technique is known as an asymmetric fence; see `membarrier(2)`.) In a batch with a time limit, the
-//! worker reads the clock before each task, and executes a fence as well. Such a batch can be limited
-//! where there is no `membarrier`.
+//! technique is known as an asymmetric fence; see `membarrier(2)`.) In a batch with a time limit,
+//! the worker reads the clock before each task, and executes a fence as well. Such a batch can be
+//! limited where there is no `membarrier`.
 
 use crate::shm::atomic::{Ordering, fence};
 

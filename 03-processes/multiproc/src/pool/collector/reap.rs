@@ -1,7 +1,8 @@
 //! Handling a worker's death, and the end of a terminated pool's tasks.
 //!
 //! What the worker had published counts. The task it was in is lost, or run again if its caller has
-//! allowed that, unless the worker was killed because that task was cancelled or has timed out. The tasks that it had not begun go back to the front of the queue, in their order.
+//! allowed that, unless the worker was killed because that task was cancelled or has timed out. The
+//! tasks that it had not begun go back to the front of the queue, in their order.
 
 use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, MutexGuard};

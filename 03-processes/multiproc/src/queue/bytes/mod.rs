@@ -1,37 +1,40 @@
-//! The queue of byte strings under [`Queue`](super::Queue): what happens in shared memory.
+//! The queue of byte strings on which [`Queue`](super::Queue) is built: its protocol in shared
+//! memory.
 //!
 //! # The protocol
 //!
-//! There are two *sides*, each with a robust lock of its own: putters share one, getters the other.
-//! So one putter and one getter never wait for each other's lock, and between the holders of the
-//! two locks the queue is a ring with a single writer and a single reader.
+//! There are two *sides*, each with a robust lock of its own: producers (*putters*, those that call
+//! `put`) share one, and consumers (*getters*) share the other. So a putter and a getter never wait
+//! for each other's lock, and between the holders of the two locks the queue is a ring with a
+//! single writer and a single reader.
 //!
-//! Each side publishes a *state*: how many items it has passed, and the position where it goes on.
-//! The state is kept twice; the side's `word` holds a sequence number whose parity says which copy
-//! counts. A put writes the item behind the last one, then the new state into the copy that does
-//! not count, and then takes effect by one atomic change of `word`. A get reads the item, and takes
-//! effect the same way. Killed at any instruction before that change, a process has done nothing
-//! that counts, and after it everything. The kernel hands its lock to the next, who has nothing to
-//! repair.
+//! Each side publishes a *state*: how many items it has put or got, and the position of the next
+//! one. There are two copies of the state; the side's `word` holds a sequence number whose parity
+//! selects the valid copy. A put writes the item behind the last one, then the new state into the
+//! copy that is not valid, and then takes effect by one atomic change of `word`. A get reads the
+//! item, and takes effect in the same way. If a process is killed before this change, its operation
+//! has had no effect; if it is killed after it, the operation is complete. The kernel passes its
+//! lock to the next waiter, which has nothing to repair.
 //!
 //! # Sleeping
 //!
 //! Only the holder of a side's lock waits for the other side (the rest wait for the lock), by
 //! setting `WAITING` in the *other* side's word and sleeping on that word. The other side's next
-//! change sees the bit in the very word it changes. It then makes the change by one system call
-//! that adds to the word, clears the bit and wakes: so a process killed there has either changed
-//! nothing or woken the sleeper too. A sleeper killed after it was woken held its side's lock, so
-//! the kernel wakes the next, who looks first. No wake-up between the sides is lost, without a
-//! single time-out. (For the waiters of one side's lock there is one such death, after which they
-//! poll; see [`robust`](crate::shm::robust).)
+//! change sees the bit in the very word that it changes. It then makes the change by one system
+//! call that adds to the word, clears the bit and wakes the sleeper. So a process killed there has
+//! either changed nothing or woken the sleeper too. A sleeper that is killed after it was woken
+//! held its side's lock, so the kernel wakes the next waiter for that lock, which checks the state
+//! first. No wake-up between the sides is lost, and none depends on a time-out. (Among the waiters
+//! for one side's lock a wake-up can be lost in one case, which is why they poll; see
+//! [`robust`](crate::shm::robust).)
 //!
 //! # Positions
 //!
 //! Items lie in *rings* of doubling size, ring `k` in the bytes `FIRST << k .. FIRST << (k + 1)` of
-//! a sparse region; a position is an offset in that region, so it tells its ring. The queue lives
-//! in the smallest ring; a putter that finds no room writes a marker and goes on in a larger one
-//! that no getter can be in, and comes back when the queue is empty. Memory follows what is in the
-//! queue: a large ring is given back when its last item is read.
+//! a sparse region. A position is an offset in that region, so the ring follows from it. The queue
+//! uses the smallest ring at first. A putter that finds no room there writes a marker and continues
+//! in a larger ring that no getter can be in; it returns to a small ring when the queue is empty.
+//! The memory of a large ring is given back when its last item has been read.
 //!
 //! Source of the two locks: M. Michael, M. Scott, "Simple, Fast, and Practical Non-Blocking and
 //! Blocking Concurrent Queue Algorithms" (1996). The rest is our own.
@@ -105,7 +108,7 @@ impl ByteQueue {
             side.position[0].store(size(0), Ordering::Relaxed);
             side.seen_position.store(size(0), Ordering::Relaxed);
         }
-        // Whoever comes to know the region's numbers got them by some message, after this.
+        // A process that learns the region's numbers gets them by a message, after this.
         fence(Ordering::Release);
         Ok(queue)
     }

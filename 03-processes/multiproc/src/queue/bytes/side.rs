@@ -1,6 +1,5 @@
-//! One side of a queue, putters or getters: its state, and how a change of it takes effect and wakes
-//! a sleeper.
-//! wakes.
+//! One side of a queue, putters or getters: its state, and how a change of the state takes effect
+//! and wakes a sleeper.
 
 use super::layout::Side;
 use crate::shm::atomic::{Ordering, fence};
@@ -10,8 +9,8 @@ use crate::sys::sync::Deadline;
 
 /// In a side's word: a process of the other side sleeps until the word changes.
 pub(super) const WAITING: u32 = 1;
-/// In the putters' word: the queue is closed. In the getters' word: a putter that sleeps shall look
-/// up.
+/// In the putters' word: the queue is closed. In the getters' word: a putter that sleeps has to
+/// check whether the queue is to be closed.
 pub(super) const CLOSED: u32 = 2;
 /// What a change of state adds to the word.
 pub(super) const STEP: u32 = 4;
@@ -53,8 +52,8 @@ impl Side {
     #[inline]
     pub(super) fn commit(&self, old: State, position: u64, count: u64) {
         let copy = (old.word / STEP) as usize & 1 ^ 1;
-        // Whoever reads this copy's new value also sees the word that made the copy the one not to
-        // read.
+        // A process that reads this copy's new value also sees the earlier change of the word that
+        // made this copy invalid.
         fence(Ordering::Release);
         failpoint("commit: before the position");
         self.position[copy].store(position, Ordering::Relaxed);

@@ -41,9 +41,9 @@ const _: () = {
     assert!(STARTS[2] + SLOTS * SIZES[2] <= i64::MAX as u64);
 };
 
-/// The length of a region, and every place where one begins, is a multiple of this: the largest page
-/// of any kernel, so that no two regions share a page and each can be mapped and given back by
-/// itself. The lowest bit of a length is free to say [`SPLIT`].
+/// The length of a region, and every place where one begins, is a multiple of this. It is the
+/// largest page of any kernel, so no two regions share a page, and each can be mapped and given
+/// back by itself. The lowest bit of a length is free for [`SPLIT`].
 pub(super) const GRAIN: u64 = 64 << 10;
 const SPLIT: u64 = 1;
 
@@ -123,8 +123,9 @@ impl Extent {
     }
 }
 
-/// The whole pages of `page` bytes in `range`, except the one with the byte `kept`: a run of them before
-/// that page and one behind it, each of which may be empty. The range begins and ends at a page.
+/// The whole pages of `page` bytes in `range`, except the one with the byte `kept`: a run of them
+/// before that page and one behind it, each of which may be empty. The range begins and ends at a
+/// page.
 pub(super) fn pages_around(range: Range<u64>, kept: u64, page: u64) -> [Range<u64>; 2] {
     let kept = kept - kept % page;
     [range.start..kept, kept + page..range.end]

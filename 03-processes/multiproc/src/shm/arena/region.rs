@@ -59,8 +59,9 @@ impl Region {
         Region::create_of(len, 0)
     }
 
-    /// As [`create`](Self::create), for contents of a certain kind: whoever opens the region can ask
-    /// for [it](Self::kind). It stands where no content is, so that nobody can forge it.
+    /// As [`create`](Self::create), for contents of a certain [kind](Self::kind), which a process
+    /// that opens the region can check. The kind lies outside of all regions, so that no content
+    /// can forge it.
     pub(crate) fn create_of(len: u64, kind: u64) -> io::Result<Region> {
         Region::with_extent(Extent::whole(len)?, kind)
     }
@@ -78,8 +79,8 @@ impl Region {
         let _lock = header.lock.lock();
         let slot = arena.find_slot(&local)?;
         let entry = arena.slot(slot);
-        // Whoever freed it may have been killed before. The new extent is stored when the memory of
-        // the old one is given back.
+        // The process that freed it may have been killed before that. The new extent is stored when
+        // the memory of the old one is given back.
         arena.punch(slot)?;
         failpoint("create: slot found");
         entry.extent.store(extent.to_bits(), Ordering::Release);
@@ -203,8 +204,8 @@ impl Region {
         arena()?.punch_bytes(at, len)
     }
 
-    /// As [`discard`](Self::discard), except for the page with the byte at `kept`. The bytes begin and
-    /// end at multiples of 64 KiB, so at a page.
+    /// As [`discard`](Self::discard), except for the page with the byte at `kept`. The bytes begin
+    /// and end at multiples of 64 KiB, so at a page.
     pub(crate) fn discard_around(&self, offset: u64, len: u64, kept: u64) -> io::Result<()> {
         let mut runs = pages_around(offset..offset + len, kept, page_size()).into_iter();
         runs.try_for_each(|run| match run.end - run.start {
@@ -213,7 +214,7 @@ impl Region {
         })
     }
 
-    /// Frees whatever nobody holds.
+    /// Frees all regions that no process holds.
     #[cfg(test)]
     pub(crate) fn sweep() {
         let arena = arena().unwrap();

@@ -1,10 +1,11 @@
-//! Seats: who a process is, as all processes of the tree can check it.
+//! Seats: the identity of a process, which all processes of the tree can check.
 //!
-//! A process id says too little: it is used again, and a process in another namespace has another
-//! one. So a process takes a *seat*, a number with a byte in the arena's file that it keeps locked
-//! while it lives, and a serial number that counts who has sat there. The kernel drops the lock
-//! when the process ends, however it ends. Others keep the seat and the serial number of a process,
-//! and [`is_alive`] tells whether it is still there.
+//! A process id is not enough: ids are reused, and differ between pid namespaces. So a process
+//! takes a *seat*. A seat is a number, with a byte in the arena's file that the process keeps
+//! locked while it lives, and with a serial number that counts the processes that have had the
+//! seat. The kernel drops the lock when the process ends, however it ends. Other processes remember
+//! the seat and the serial number of a process, and [`is_alive`] checks whether that process still
+//! lives.
 //!
 //! Numbers are given from 0, so they are small, and a table with an entry per seat can be walked
 //! quickly. A seat is taken once, by the first use of something that needs it, and costs a file
@@ -35,7 +36,7 @@ const _: () =
 pub(crate) struct Seat {
     /// Less than [`SEATS`].
     pub(crate) number: usize,
-    /// Who of those that have had the seat; never 0.
+    /// Which of the processes that have had the seat; never 0.
     pub(crate) serial: u32,
 }
 
@@ -87,7 +88,7 @@ pub(crate) fn is_alive(seat: Seat) -> bool {
     let Ok(arena) = arena() else { return true };
     // First the serial number: a process that takes the seat has the lock before it changes it.
     let is_its_seat = arena.serial(seat.number).load(Ordering::SeqCst) == u64::from(seat.serial);
-    // If the system cannot say, nobody is to be taken for dead.
+    // If the check fails, the process counts as alive.
     is_its_seat && arena.is_byte_locked(lock_of(seat.number)).unwrap_or(true)
 }
 

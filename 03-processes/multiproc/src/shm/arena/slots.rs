@@ -1,4 +1,4 @@
-//! Slots of the directory: found, and freed when nobody holds them.
+//! Finding a free slot of the directory, and freeing a slot that no process holds.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -44,7 +44,7 @@ impl Arena {
     pub(super) fn release(&self, local: &mut Local, slot: u32) {
         local.held.remove(&slot);
         let _lock = self.header().lock.lock();
-        // Nothing to do about an error here: memory that stays is found by a later sweep.
+        // An error is ignored: a later sweep frees the memory.
         let _ = self.free_if_unheld(local, slot);
     }
 
@@ -61,7 +61,7 @@ impl Arena {
             }
             Ok(())
         };
-        // Further than to the first one, so that what nobody holds is found soon.
+        // Beyond the first free one, so that regions without a holder are freed soon.
         (0..SWEEP.min(used)).try_for_each(|_| look(&mut found))?;
         if found.is_none() && used < SLOTS {
             self.lengthen(slot_at(used as u32 + 1) as u64)?;

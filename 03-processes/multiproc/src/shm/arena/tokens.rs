@@ -1,18 +1,18 @@
-//! Tokens: what keeps a region while a handle to it is encoded in bytes that nobody has decoded.
+//! Tokens: what keeps a region while a handle to it is encoded in bytes that are not yet decoded.
 //!
-//! Each encoding of a handle has a *token* of its own, a word of shared memory that says which slot
-//! it keeps and that it is outstanding. Its number and value travel with the handle. The first
-//! decoding, whoever does it, ticks the token off, by one compare-and-swap from just that value; a
-//! second decoding of the same bytes finds another value and changes nothing, also when the word
-//! has meanwhile become another encoding's token, because each use of a word has a new serial
-//! number.
+//! Each encoding of a handle has a *token* of its own. A token is a word of shared memory that
+//! contains the slot it keeps and a bit for *outstanding*. Its number and value travel with the
+//! handle. The first decoding, in any process, ticks the token off by one compare-and-swap from
+//! exactly that value. A second decoding of the same bytes finds another value and changes nothing.
+//! This holds even if the word has meanwhile become the token of another encoding, because each use
+//! of a word has a new serial number.
 //!
 //! Words come in blocks. A process takes a block by a lock on a byte of the arena's file, as it
 //! does for a slot, and issues tokens from its own blocks only. The kernel drops the lock when the
-//! process ends, however it ends: the tokens it issued then count no longer, and the block is
-//! another's to take. So there is nothing to repair after a kill at any instruction, and a token
-//! that nobody will ever tick off (its message was dropped, or its receiver killed) keeps its
-//! region until the process that issued it ends, and no longer.
+//! process ends, however it ends. Its tokens are then void, and another process can take the block.
+//! So there is nothing to repair after a kill at any instruction. A token that is never ticked off
+//! (its message was dropped, or its receiver killed) keeps its region until the process that issued
+//! it ends, and no longer.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,7 +93,7 @@ impl Arena {
         let word = self.token(index);
         let serial = (word.load(Ordering::Relaxed) / SERIAL).wrapping_add(1);
         let value = serial.wrapping_mul(SERIAL) | u64::from(slot) << SLOT_SHIFT | OUTSTANDING;
-        // First, so that whoever might free the slot looks at tokens from now on.
+        // First, so that a process that could free the slot checks the tokens from now on.
         self.slot(slot).has_tokens.store(1, Ordering::SeqCst);
         failpoint("token: slot marked");
         word.store(value, Ordering::SeqCst);
@@ -101,7 +101,7 @@ impl Arena {
         Ok(Token { index, value })
     }
 
-    /// Takes a block that nobody has.
+    /// Takes a block that no process has.
     fn take_block(&self, own: &mut OwnTokens) -> io::Result<()> {
         let header = self.header();
         let _lock = header.lock.lock();
@@ -114,8 +114,8 @@ impl Arena {
             if own.blocks.contains(&block) || !self.lock_byte(lock_of(block), Kind::Write, false)? {
                 continue;
             }
-            // The tokens of the one who had it count no longer. A late decoding may tick one off at
-            // this moment, which comes to the same.
+            // The tokens of the previous owner are void. A late decoding may tick one off at this
+            // moment, which has the same effect.
             failpoint("token: block locked");
             for word in self.block(block) {
                 word.fetch_and(!OUTSTANDING, Ordering::Relaxed);

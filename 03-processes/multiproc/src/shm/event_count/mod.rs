@@ -1,7 +1,7 @@
-//! Event counts: one process waits until another has changed something, without a lock.
+//! Event counts: a process waits until another process has changed something, without a lock.
 //!
-//! The word itself and its protocol are in [`word`]; here is the handle to one that several rings,
-//! or a program's own structures, share.
+//! The word and its protocol are in [`word`]. Here is the handle to an event count that several
+//! rings, or a program's own structures, share.
 
 use std::io;
 use std::sync::Arc;
@@ -22,15 +22,15 @@ pub use word::Key;
 /// The bytes of its region.
 const LEN: usize = 4096;
 
-/// An event count in shared memory, which several rings can share: so one process waits for all of
-/// them.
+/// An event count in shared memory. Several rings can share one, so that a process can wait for all
+/// of them at once.
 ///
-/// A waiter takes a [key](EventCount::prepare), looks whether there is something to do, and if not
+/// A waiter takes a [key](EventCount::prepare), checks whether there is something to do, and if not
 /// [waits](EventCount::wait) with the key: a notification since then ends the wait at once. A
 /// process that changes something [notifies](EventCount::notify_all) afterwards; a ring made with
-/// [`create_with`](crate::ring::create_with) does it by itself. So no notification is lost, also
-/// when a notifier is killed: at any instruction it has either notified all waiters or left them to
-/// the next notification.
+/// [`create_with`](crate::ring::create_with) does so by itself. So no notification is lost. A
+/// notifier that is killed has, at any instruction, either notified all waiters or left them to the
+/// next notification.
 ///
 /// A clone, and a handle decoded in another process, is the same event count.
 ///

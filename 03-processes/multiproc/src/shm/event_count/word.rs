@@ -1,12 +1,14 @@
 //! The word of an event count, which lies in shared memory.
 //!
-//! Bit 0 says that somebody may be asleep; the rest counts notifications that had to wake somebody.
+//! Bit 0 means that a process may be asleep. The other bits count the notifications that found bit
+//! 0 set.
 //!
-//! Why no notification is lost: the waiter sets bit 0, then looks whether there is something to do;
-//! the notifier makes its change, then looks at bit 0. With a full fence between the two steps on
-//! either side, at least one of them sees what the other did. And bit 0 is cleared in the step that
-//! wakes: a notifier killed before it leaves the bit to the next one, which wakes in its place.
-//! (Two that notify at once may leave the bit set while nobody sleeps, which costs a system call.)
+//! Why no notification is lost: the waiter sets bit 0, then checks whether there is something to
+//! do. The notifier makes its change, then reads bit 0. With a full fence between the two steps on
+//! either side, at least one of the two sees what the other did. Bit 0 is cleared in the same step
+//! that wakes the sleepers. So a notifier that is killed before this step leaves the bit set, and
+//! the next notifier wakes the sleepers. (Two processes that notify at once may leave the bit set
+//! although no process sleeps, which costs one system call.)
 
 use crate::shm::atomic::{AtomicU32, Ordering, fence};
 use crate::shm::futex;

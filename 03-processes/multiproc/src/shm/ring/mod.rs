@@ -1,27 +1,28 @@
 //! A byte ring between one writer and one reader: the fastest way from one process to another.
 //!
-//! Messages of any size pass, larger ones than the ring in pieces. There is no lock, and no system
-//! call while both sides are busy; a side that has nothing to do looks for a moment, then sleeps.
+//! Messages can have any size; one that is larger than the ring passes in pieces. There is no lock,
+//! and no system call while both sides are busy. A side that has to wait spins for a moment, then
+//! sleeps.
 //!
 //! The protocol: `tail` counts the bytes ever written and only the writer stores it; `head` counts
 //! the bytes ever read and only the reader stores it. The writer writes bytes between `tail` and
 //! `head + capacity`, then stores the new `tail` (release); the reader loads `tail` (acquire),
 //! reads the bytes between `head` and `tail`, then stores the new `head` (release), which the
 //! writer loads (acquire) before it writes there again. So no byte is read before it is written,
-//! nor written before it is read. Each side keeps the other's counter as it last saw it, and looks
-//! again only when that does not suffice, so the cache lines change hands seldom.
+//! overwritten before it is read. Each side caches the other's counter, and loads it again only
+//! when the cached value does not suffice, so the cache lines seldom move between the two.
 //!
-//! A side killed at any instruction leaves a counter at its old or new value. What it leaves of a
-//! message cut off half-way is for the other side to drop: when a writer is dead, [`Closer::close`]
-//! the ring and read what is whole.
+//! A side that is killed at any instruction leaves its counter at the old or at the new value. Of a
+//! message that was sent in part, the other side drops what has arrived: when the writer is dead,
+//! close the ring with [`Closer::close`] and receive the complete messages.
 //!
 //! # Deadlines
 //!
 //! [`Sender::send`], [`Receiver::recv`] and [`EventCount::wait`] take a deadline, where the rest of
 //! the library takes a time-out. They are called in loops: a wait may end early, and a message that
 //! was sent in part is sent again. One deadline limits the whole loop; a time-out would begin anew
-//! with each call. `None` is no limit. `Instant::now().checked_add(timeout)` turns a time-out into a
-//! deadline, and one that the clock cannot represent into `None`.
+//! with each call. `None` is no limit. `Instant::now().checked_add(timeout)` turns a time-out into
+//! a deadline, and one that the clock cannot represent into `None`.
 //!
 //! Source of the scheme: L. Lamport, "Proving the Correctness of Multiprocess Programs" (1977); the
 //! cached counters: J. Giacomoni et al., "FastForward for Efficient Pipeline Parallelism" (2008).

@@ -37,6 +37,9 @@ const LONGER: Duration = Duration::from_secs(5);
 const FEW: u64 = 1000;
 /// Worker processes are started for work that will take so many times as long as one waits before.
 const LEFT: f64 = 4.0;
+/// A single thread clones files for so long. File systems let one at a time change their tables of
+/// shared blocks, so that a second thread makes a short copy slower.
+const CLONE_ALONE: Duration = Duration::from_millis(10);
 /// Names that may wait for a worker.
 const WAITING: u64 = 1 << 20;
 /// Messages for each worker process: one that it is at, and one that is there when it is done.
@@ -65,6 +68,8 @@ struct State {
     here: usize,
     there: usize,
     is_pool_begun: bool,
+    /// Whether files share the blocks of their originals.
+    is_cloning: bool,
     /// By slot.
     under_way: Vec<Option<Arc<Pending>>>,
     is_listed: bool,
@@ -181,6 +186,15 @@ fn start<'scope, 'env, T: Send + 'scope>(
     engine: &'scope Engine<'_>,
     body: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<thread::ScopedJoinHandle<'scope, T>> {
+    spawn(scope, engine, body).inspect_err(|_| engine.stop(&mut engine.lock()))
+}
+
+/// Starts a thread of the engine that it can do without. If it panics, all come to an end.
+fn spawn<'scope, 'env, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, 'env>,
+    engine: &'scope Engine<'_>,
+    body: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<thread::ScopedJoinHandle<'scope, T>> {
     struct StopAll<'a, 'b>(&'a Engine<'b>);
     impl Drop for StopAll<'_, '_> {
         fn drop(&mut self) {
@@ -189,11 +203,10 @@ fn start<'scope, 'env, T: Send + 'scope>(
             }
         }
     }
-    let started = thread::Builder::new().spawn_scoped(scope, move || {
+    thread::Builder::new().spawn_scoped(scope, move || {
         let _guard = StopAll(engine);
         body()
-    });
-    started.inspect_err(|_| engine.stop(&mut engine.lock()))
+    })
 }
 
 /// Has the kernel write to disk what is in these file systems, for as long as `goes_on` holds: what
@@ -256,8 +269,13 @@ impl<'a> Engine<'a> {
         let mut found = thread::scope(|scope| {
             let engine = &self;
             let blocked = signals::block_all();
+            // Until there are worker processes, no more threads are needed than copy themselves.
+            let workers = self.options.workers.clamp(1, MAX_WORKERS);
+            let at_once = self.options.processes_after.is_zero();
+            let first = if at_once { Self::feeders(self.options) } else { workers };
+            let mut further = first..Self::feeders(self.options);
             // The walker comes last: until it starts, nothing is touched.
-            for feeder in 0..Self::feeders(self.options) {
+            for feeder in 0..first {
                 if let Err(error) = start(scope, engine, move || engine.feed(feeder * BUNDLE)) {
                     return Err(CopyError::Thread(error));
                 }
@@ -279,7 +297,15 @@ impl<'a> Engine<'a> {
                 let (waited, _) =
                     self.over.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
                 let now = self.progress(&waited, &synced);
+                let has_processes = waited.is_pool_begun;
                 drop(waited);
+                if has_processes {
+                    let _blocked = signals::block_all();
+                    for feeder in further.by_ref() {
+                        // Without it there is one message less for a worker process to have ready.
+                        let _ = spawn(scope, engine, move || engine.feed(feeder * BUNDLE));
+                    }
+                }
                 let is_stopped = progress(&now).is_break();
                 // It may have forked. The threads of the copy are not there in the fork.
                 if fork::is_fork() {
@@ -454,6 +480,10 @@ impl<'a> Engine<'a> {
                     let outcome = copier.run(&self.slots, slot, &pending.parcel);
                     let mut state = self.lock();
                     state.here -= 1;
+                    if outcome.bytes > 0 && copier.moved() == 0 {
+                        state.is_cloning = true;
+                        self.changed.notify_one(); // one that has let this thread clone alone
+                    }
                     self.settle(&mut state, slot, &pending, outcome);
                     self.wake(&mut state);
                 }
@@ -494,6 +524,7 @@ impl<'a> Engine<'a> {
             let here = match self.pool.get() {
                 _ if is_long => workers,
                 None if at_once && !is_alone => 0,
+                _ if state.is_cloning && self.begun.elapsed() < CLONE_ALONE => 1,
                 _ => workers - ready,
             };
             if processes && !state.is_pool_begun && self.is_worth_processes(&state) {

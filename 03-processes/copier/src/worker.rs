@@ -31,9 +31,6 @@ use super::{OnExists, meta};
 const PIECE: u64 = 16 << 20;
 /// The buffer where the kernel cannot copy by itself.
 const BUFFER: usize = 256 << 10;
-/// Files up to this length are read and written where that is allowed to be one call more: for a
-/// page it takes a tenth less time than having the kernel copy.
-const SHORT: u64 = 16 << 10;
 /// Files longer than this are looked at once more when they are copied: they may have changed
 /// meanwhile.
 const LOOK_AGAIN: u64 = 64 << 10;
@@ -833,7 +830,6 @@ impl Work<'_> {
             self.slot.report(files, before + bytes);
             !self.slots.is_stopped()
         };
-        self.pump.by_hand = self.is_private && stat.st_size.cast_unsigned() <= SHORT;
         let mut bytes = None;
         for _ in 0..ATTEMPTS {
             let copied = if self.pump.clone(from, to, &stat) {
@@ -1052,8 +1048,6 @@ struct Pump {
     /// copies between them by itself, as far as is known.
     by_cloning: bool,
     by_kernel: bool,
-    /// Whether not to ask it to copy.
-    by_hand: bool,
     buffer: Vec<u8>,
     /// Bytes moved since [`begin`](Self::begin).
     moved: u64,
@@ -1147,7 +1141,7 @@ impl Pump {
         to: BorrowedFd<'_>,
         wanted: usize,
     ) -> Result<usize, Trouble> {
-        while self.by_kernel && !self.by_hand {
+        while self.by_kernel {
             match copy_file_range(from, None, to, None, wanted) {
                 // The end, or a file that the kernel finds empty and `read` does not.
                 Ok(0) => break,

@@ -224,8 +224,8 @@ fn set_up(packet: Packet) -> io::Result<(Remote<Call>, Call)> {
     // when the process becomes another user's; and a parent that died before this line is not
     // noticed. The watch sees to those.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // A pool's worker needs it, and while there is one thread it costs nothing: with a second one, the
-    // kernel waits for a grace period of some ten milliseconds.
+    // A pool's worker needs it, and while there is one thread it costs nothing: with a second one,
+    // the kernel waits for a grace period of some ten milliseconds.
     membarrier::accept();
     signals::start("parent-watch", Some(64 * 1024), move || die_with(&parent))?;
     arena::inherit(next()?)?;

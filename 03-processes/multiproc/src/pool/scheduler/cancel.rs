@@ -6,18 +6,16 @@
 //! up to this one. If either fails, the worker has moved on, and is left alone. Otherwise it is in
 //! this task or has published its result, and the collector finds out which when it reaps it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::core::Scheduler;
+use super::look::plan_look;
 use super::state::{Phase, State};
-use crate::pool::batch::Batch;
+use super::worker::KilledTask;
 use crate::pool::error::TaskError;
 use crate::pool::gather::Sink;
 use crate::sys::clock;
 use crate::sys::sync::lock;
-
-/// The shortest time between two looks at the time limits.
-const SHORTEST: Duration = Duration::from_millis(1);
 
 /// What [`AsyncResult::cancel`](crate::AsyncResult::cancel) has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,16 +32,6 @@ pub enum Cancel {
     /// The task had ended, or the pool was terminated: nothing was changed. The task has its result
     /// or its error, or gets it as soon as the pool has read it.
     Ended,
-}
-
-/// The task for which a worker was killed.
-pub(in crate::pool) struct KilledTask {
-    /// The sequence number of its batch.
-    pub(in crate::pool) seq: u64,
-    /// Its position in the batch, which is the last one that the worker may run.
-    pub(in crate::pool) position: usize,
-    /// The task's error, if it has no result.
-    pub(in crate::pool) error: TaskError,
 }
 
 impl Scheduler {
@@ -143,21 +131,5 @@ impl State {
             plan_look(&mut self.look_at, now, left);
         }
         killed
-    }
-}
-
-/// Plans a look for when the first task of a batch that is assigned now may exceed its limit.
-#[inline]
-pub(super) fn plan_look_for(batch: &Batch, look_at: &mut Option<Instant>) {
-    if let Some(limit) = batch.policy.time_limit {
-        plan_look(look_at, Instant::now(), limit);
-    }
-}
-
-/// Plans a look at the time limits for when so much time has passed.
-fn plan_look(look_at: &mut Option<Instant>, now: Instant, left: Duration) {
-    // A limit beyond what the clock can represent is none.
-    if let Some(at) = now.checked_add(left.max(SHORTEST)) {
-        *look_at = Some(look_at.map_or(at, |planned| planned.min(at)));
     }
 }

@@ -14,6 +14,7 @@
 
 mod cancel;
 mod core;
+mod look;
 mod restart;
 mod spawn;
 mod state;

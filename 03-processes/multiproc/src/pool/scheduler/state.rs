@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::cancel::plan_look_for;
+use super::look::plan_look_for;
 use super::restart::{PROVEN, RestartPolicy};
 use super::worker::WorkerHandle;
 use crate::pool::batch::Batch;

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cancel::KilledTask;
 use crate::ipc::codec;
 use crate::pool::batch::Batch;
 use crate::pool::buffer::keep_small;
 use crate::pool::claims::{Claims, MAX_SPAN, Started};
+use crate::pool::error::TaskError;
 use crate::pool::worker::BatchHeader;
 use crate::process::Child;
 use crate::shm::ring;
@@ -47,6 +47,16 @@ pub(in crate::pool) struct WorkerHandle {
     unclaimed: Option<(u64, Instant)>,
     /// The task for which it was killed.
     pub(in crate::pool) killed: Option<KilledTask>,
+}
+
+/// The task for which a worker was killed.
+pub(in crate::pool) struct KilledTask {
+    /// The sequence number of its batch.
+    pub(in crate::pool) seq: u64,
+    /// Its position in the batch, which is the last one that the worker may run.
+    pub(in crate::pool) position: usize,
+    /// The task's error, if it has no result.
+    pub(in crate::pool) error: TaskError,
 }
 
 impl WorkerHandle {

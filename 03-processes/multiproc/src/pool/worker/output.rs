@@ -6,7 +6,6 @@
 
 use serde::Serialize;
 
-use super::execution::BatchHeader;
 use crate::ipc::codec;
 use crate::ipc::error::{DecodeError, EncodeError};
 use crate::pool::buffer::keep_small;
@@ -50,9 +49,9 @@ impl Output {
         }
     }
 
-    /// Claims a batch, whose results come next; false if it was reclaimed.
-    pub(super) fn claim(&mut self, batch: &BatchHeader) -> bool {
-        let &BatchHeader { seq, count, is_timed, .. } = batch;
+    /// Claims a batch of so many tasks, whose results come next; false if it was reclaimed.
+    /// `is_timed` is whether each of them has a time limit.
+    pub(super) fn claim(&mut self, seq: u64, count: usize, is_timed: bool) -> bool {
         let is_claimed = self.log.claim(seq);
         if is_claimed {
             self.is_single = count == 1;

@@ -54,7 +54,7 @@ pub(in crate::pool) fn run(startup: Startup) {
     while let Ok(message) = batches.recv_spinning(SPINS, None) {
         let (header, arguments) = codec::decode_header::<BatchHeader>(message)
             .expect("the pool and its workers are the same program");
-        if !execution.output.claim(&header) {
+        if !execution.output.claim(header.seq, header.count, header.is_timed) {
             continue;
         }
         execution.arguments.clear();

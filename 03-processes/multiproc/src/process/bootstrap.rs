@@ -1,10 +1,11 @@
-//! The first step of every process: find out whether it is a child, and if so be one.
+//! The first step of every process: it finds out whether it is a child, and if so runs the function
+//! that its parent sent.
 //!
-//! A child is this program started again. It finds a *bootstrap socket* in the place of its
-//! standard input, and that socket's inode in its environment; nothing else is inherited, so what a
-//! child has open never depends on when its siblings were started. From the socket it receives, in
-//! one packet, everything else: its parent's pidfd, the shared-memory arena, the function, the
-//! argument and the descriptors in it. The packet was there before the process was.
+//! A child is this program started again. Its standard input is a *bootstrap socket*, and its
+//! environment contains that socket's inode. It inherits nothing else, so the files that a child
+//! has open never depend on when its siblings were started. From the socket it receives everything
+//! else in one packet: its parent's pidfd, the shared-memory arena, the function, the argument and
+//! the descriptors in it. The parent sends the packet before it starts the child.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -122,7 +123,7 @@ fn refuse_strangers(socket: &OwnedFd) {
     };
     if Some(peer.pid) != rustix::process::getppid() {
         if is_ending(peer.pid) {
-            exit(SETUP_FAILED); // the parent did so meanwhile: nobody has to be told
+            exit(SETUP_FAILED); // the parent ended meanwhile: there is nobody to report to
         }
         refuse("the other end of its standard input is not its parent's");
     }
@@ -146,7 +147,7 @@ fn is_ending(pid: Pid) -> bool {
 
 /// The life of a child.
 fn run(theirs: &str) -> ! {
-    // Without the socket nobody can be told anything, so the exit status has to do.
+    // Without the socket no report is possible, so there is only the exit status.
     let Ok(socket) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
         exit(SETUP_FAILED)
     };
@@ -270,7 +271,7 @@ fn set_stdio(stdin: Option<OwnedFd>) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a panic aborts: tells the parent before it does.
+/// Called for a panic that aborts the process: reports it to the parent first.
 fn last_words(panic: Panic) {
     if fork::is_fork() {
         return;

@@ -119,6 +119,9 @@ fn can_count() -> bool {
     false
 }
 
+/// So many calls, at most, belong to the start of the worker processes.
+const WORKERS_START: u64 = 1000;
+
 const MODELS: [&str; 2] = ["thread", "process"];
 
 /// Copies something of size `small` and of four times that size, and compares the calls.
@@ -136,8 +139,11 @@ fn is_proportional(what: &str, small: usize, prepare: impl Fn(&Scratch, usize) -
         };
         let ((few, _), (many, calls)) = (total(small), total(4 * small));
         println!("  {what}, {model}: {few} calls for {small}, {many} for {}", 4 * small);
-        // A little more: how work is divided among workers is not always the same.
-        assert!(many <= few * 4 + few / 2, "{what}, {model}: {few} calls, then {many}: {calls:?}");
+        // A little more: how work is divided among workers is not always the same. And the smaller
+        // copy may be over before a worker process is needed.
+        let starts = if model == "process" { WORKERS_START } else { 0 };
+        let most = few * 4 + few / 2 + starts;
+        assert!(many <= most, "{what}, {model}: {few} calls, then {many}: {calls:?}");
     }
 }
 

@@ -42,7 +42,8 @@ fn hold((accounts, locked): (Mutex<[u64; 2]>, Sender<()>)) {
 }
 
 // ANCHOR: repair
-fn repair(accounts: Mutex<[u64; 2]>) {
+/// What it found, and what it made of it.
+fn repair(accounts: Mutex<[u64; 2]>) -> [[u64; 2]; 2] {
     let waiting = timeline::wait("the lock");
     match accounts.lock() {
         Ok(_) => unreachable!("the holder was killed"),
@@ -51,12 +52,8 @@ fn repair(accounts: Mutex<[u64; 2]>) {
             let mut guard = poisoned.into_inner(); // the lock is held all the same
             let found = *guard;
             guard[1] = 100 - guard[0];
-            println!(
-                "the next process: told that a holder died; it finds {found:?} and repairs it to \
-                 {:?}",
-                *guard
-            );
             accounts.clear_poison();
+            [found, *guard]
         }
     }
 }
@@ -84,8 +81,12 @@ fn main() -> util::Result<()> {
     let next = multiproc::spawn(repair, accounts.clone())?;
     println!("the holder is killed in the middle of a transfer");
     holder.kill()?;
-    next.join()?;
+    let [found, repaired] = next.join()?;
     // ANCHOR_END: kill
+    println!(
+        "the next process: told that a holder died; it finds {found:?} and repairs it to \
+         {repaired:?}"
+    );
     assert!(matches!(holder.join(), Err(JoinError::Killed { signal: SIGKILL })));
     let now = *accounts.lock().expect("the poison has been cleared");
     println!("main: the lock as usual, the accounts are {now:?}");

@@ -11,7 +11,7 @@ use multiproc::pipe::{self, RecvError, SendError};
 use multiproc::queue::{GetError, PutError, Queue};
 use multiproc::ring::{self, EventCount, RingError};
 use multiproc::sync::{Barrier, BarrierError, Condvar, Event, Mutex, Semaphore};
-use multiproc::{JoinError, Pool, spawn};
+use multiproc::{JoinError, Pool, TaskError, spawn};
 
 harness::tests!([
     every_function_with_a_duration_is_tested,
@@ -27,6 +27,7 @@ const TESTED: &[(&str, &str)] = &[
     ("ipc", "send_timeout"),
     ("ipc", "wait"),
     ("pool", "get_timeout"),
+    ("pool", "time_limit"),
     ("process", "join_timeout"),
     ("queue", "get_timeout"),
     ("queue", "put_timeout"),
@@ -101,6 +102,10 @@ fn a_wait_that_has_something_to_return_takes_any_duration() {
             thread::yield_now();
         }
         assert!(matches!(result.get_timeout(time), Ok(Ok(6))), "{time:?}");
+        // The shortest limits run out before the task has ended, or not.
+        let limited = pool.options().time_limit(time).apply(|n: u32| n, 7);
+        let is_short = time < Duration::from_secs(1) && limited == Err(TaskError::TimedOut);
+        assert!(limited == Ok(7) || is_short, "{time:?}: {limited:?}");
     }
     let (mutex, changed) = (Mutex::new(7_u32).unwrap(), Condvar::new().unwrap());
     let (semaphore, event) = (Semaphore::new(1).unwrap(), Event::new().unwrap());
@@ -139,6 +144,7 @@ fn a_short_wait_for_nothing_ends() {
     while here.send_timeout(&vec![0; 30_000], Duration::ZERO).is_ok() {}
     let running = spawn(park_for_ever, ()).unwrap();
     let pool = Pool::builder().workers(1).build().unwrap();
+    let limited = Pool::builder().workers(1).build().unwrap();
     let mut result = pool.apply_async(park_for_ever, ()).unwrap();
     let (mut ring, mut from_ring) = ring::create(4096).unwrap();
     ring.try_send(&[0; 4000]).unwrap();
@@ -158,6 +164,8 @@ fn a_short_wait_for_nothing_ends() {
         assert!(pipe::wait(&[&here], time).unwrap().is_empty(), "{time:?}");
         assert_eq!(running.join_timeout(time), Err(JoinError::TimedOut), "{time:?}");
         result = result.get_timeout(time).expect_err("it has none");
+        let ended = limited.options().time_limit(time).apply(park_for_ever, ());
+        assert_eq!(ended, Err(TaskError::TimedOut), "{time:?}");
         let deadline = Instant::now().checked_add(time);
         assert_eq!(from_ring.recv(deadline), Err(RingError::TimedOut), "{time:?}");
         let held = mutex.lock().unwrap();

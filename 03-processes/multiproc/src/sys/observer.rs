@@ -124,6 +124,11 @@ pub(crate) fn report(event: Event<'_>) {
     }
 }
 
+/// Whether this process has an observer: for a loop in which each look counts.
+pub(crate) fn is_set() -> bool {
+    OBSERVER.get().is_some()
+}
+
 #[cold]
 fn report_to(observer: &'static dyn Observer, event: Event<'_>) {
     if !fork::is_fork() {

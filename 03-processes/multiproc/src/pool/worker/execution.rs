@@ -67,6 +67,13 @@ where
         let mut result = std::mem::take(&mut execution.result);
         let output = &mut execution.output;
         let mut arguments = arguments::Iter::new(&bytes);
+        // Once for the batch, since some tasks take no longer than a look.
+        let is_observed = observer::is_set();
+        let report = |event| {
+            if is_observed {
+                observer::report(event);
+            }
+        };
         // All of the caller's code is inside: its `Deserialize`, the function, its `Serialize` and
         // the drop of what it returned. After a panic the loop goes on with the next task.
         while let Err(panic) = panics::catch(|| {
@@ -74,14 +81,14 @@ where
                 if output.is_timed() && !output.start_task() {
                     return;
                 }
-                observer::report(Event::TaskStarted);
+                report(Event::TaskStarted);
                 result.clear();
                 let outcome = match codec::decode::<A>(argument) {
                     Ok(argument) => encode(function(argument), &mut result).map_err(Failed::Encode),
                     Err(error) => Err(Failed::Decode(error)),
                 };
                 fork::leave_if_fork(0);
-                observer::report(Event::TaskFinished);
+                report(Event::TaskFinished);
                 let goes_on = match outcome {
                     Ok(handles) if !handles.is_empty() => {
                         output.publish_with_handles(handles, &result)
@@ -95,7 +102,7 @@ where
             }
         }) {
             fork::leave_if_fork(101);
-            observer::report(Event::TaskFinished);
+            report(Event::TaskFinished);
             if !output.publish_own(tag::PANICKED, &panic) {
                 break;
             }
